@@ -1,0 +1,90 @@
+"""The table of flag codes: what each says and whether it makes a result doubtful.
+
+A `note` leaves the status `ok`; a `doubt` makes it `flagged`. Codes are part of the contract with
+pipelines: they may be added to, never renamed. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["note", "doubt"]
+Status = Literal["ok", "flagged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One code of the documented table."""
+
+    code: str
+    severity: Severity
+    meaning: str
+
+
+_TABLE = (
+    # --- the file and its acquisition
+    Flag("no_spillover", "doubt", "Compensation was asked of the file, which carries no spillover matrix; values are uncompensated."),
+    Flag("offset_note", "note", "HEADER and TEXT give different places for the events; the consistent one was used."),
+    Flag("saturated_events", "doubt", "More of the quantified population than the limit lies in the channel's top value."),
+    # --- the population
+    Flag("too_few_cells", "doubt", "Fewer cells than `min_events`: the value is shown but never banded."),
+    Flag("few_cells", "note", "Fewer cells than `recommended_cells`."),
+    Flag("empty_population", "doubt", "A gate of the plan kept no event."),
+    Flag("full_population", "doubt", "A gate of the plan kept every event of its parent: it may not have been applied."),
+    # --- beads and calibration
+    Flag("beads_doubtful", "doubt", "The bead run is flagged; see its row in `calibrations`."),
+    Flag("beads_failed", "doubt", "The bead run gives no line; no AB/C."),
+    Flag("no_beads", "doubt", "No usable bead run was found for this sample; no AB/C."),
+    Flag("beads_other_cytometer", "doubt", "The bead run was acquired on another cytometer."),
+    Flag("beads_other_voltage", "doubt", "The detector's voltage differs between beads and sample."),
+    Flag("beads_other_gain", "doubt", "The detector's gain differs between beads and sample."),
+    Flag("beads_too_old", "doubt", "The bead run is further from the sample than `bead_max_age_hours`."),
+    Flag("beads_settings_unknown", "note", "Voltage or cytometer stands in only one of sample and bead file, or in neither; they could not be compared."),
+    Flag("beads_after_sample", "note", "No usable bead run precedes the sample; the first after it was used."),
+    Flag("outside_bead_range", "doubt", "The population's intensity lies below the dimmest or above the brightest bead level: extrapolated."),
+    Flag("non_positive_intensity", "doubt", "The population's statistic is not positive, or not defined; no AB/C."),
+    # --- pre-analytics and design
+    Flag("late_staining", "doubt", "Stained later after the draw than the limit of its tube type."),
+    Flag("preanalytics_unknown", "note", "Tube type, draw or staining time is not given: delay to staining unknown."),
+    Flag("mixed_lysis", "doubt", "The patient's samples use different lysis methods; they are not compared with each other."),
+    Flag("mixed_sites", "doubt", "The patient's samples come from different sites; they are not compared with each other."),
+    Flag("timepoint_mismatch", "doubt", "The label of the sample sheet contradicts the dates; the label was kept."),
+    Flag("day_approximate", "note", "The day was counted from dates without times."),
+    Flag("out_of_window", "note", "The draw lies in none of the study's windows."),
+    Flag("before_onset", "doubt", "Drawn before shock onset; no window."),
+    Flag("onset_unknown", "note", "No shock onset is given for the patient: no day can be counted."),
+    Flag("several_draws", "note", "Several draws lie in the window; the one nearest its centre was taken."),
+    Flag("several_stains", "note", "Several stains of one draw were averaged (geometric mean)."),
+    Flag("no_baseline", "note", "No usable value in the baseline window: no change was computed."),
+    # --- bead runs
+    Flag("levels_missing", "doubt", "Fewer levels were found than the lot has."),
+    Flag("level_few_events", "doubt", "A bead level has fewer events than the limit."),
+    Flag("level_wide", "doubt", "A bead level's CV is above the limit."),
+    Flag("level_recovery", "doubt", "A level reads back outside the recovery limits."),
+    Flag("slope", "doubt", "The slope of the bead line is outside its limits."),
+    Flag("r_squared", "doubt", "R² of the bead line is below its limit."),
+    Flag("levels_not_separated", "doubt", "Neighbouring bead levels overlap."),
+    Flag("level_saturated", "doubt", "The brightest level lies at the top of the channel's range."),
+    Flag("lot_expired", "doubt", "The bead run was acquired after the lot's expiry date."),
+)  # fmt: skip
+
+FLAGS: dict[str, Flag] = {flag.code: flag for flag in _TABLE}
+
+
+def status_of(codes: Iterable[str]) -> Status:
+    """`flagged` where any code is a doubt, else `ok`; an unknown code is a programming error."""
+    return "flagged" if any(FLAGS[code].severity == "doubt" for code in codes) else "ok"
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of some statuses; `ok` of none."""
+    order: tuple[Status, ...] = ("ok", "flagged", "failed")
+    return max(statuses, key=order.index, default="ok")
+
+
+def join(codes: Iterable[str]) -> str:
+    """The `;`-joined list of a table cell: each code once, in the order of the documented table."""
+    present = set(codes)
+    return ";".join(code for code in FLAGS if code in present)

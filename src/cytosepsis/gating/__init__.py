@@ -1,0 +1,1 @@
+"""Gating plans and their application to events."""

@@ -1,0 +1,265 @@
+"""What the lab has set and declared: frozen records of a study, as `config` parses them.
+
+Records hold scalars, strings and tuples only; they cross process borders. A default stands in one
+place, the field below, with its unit and its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from cytosepsis.calibration import BeadLimits, BeadLot
+
+Statistic = Literal["median", "geometric_mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class AbcSettings:
+    """Which population and channel are quantified in antibodies bound per cell (AB/C), and how."""
+
+    population: str
+    channel: str
+    statistic: Statistic = "median"  # the same for beads and cells
+    pe_per_antibody: float = 1.0  # 1:1 conjugate (BD Quantibrite HLA-DR, clone L243)
+    min_events: int = 500  # cells; below: value shown, never banded
+    cutoffs: tuple[float, ...] = ()  # AB/C; bands are lower ≤ value < upper
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every warn and fail limit of an assay; echoed in the results."""
+
+    beads: BeadLimits = field(default_factory=BeadLimits)
+    recommended_cells: int = 3000  # cells; usual requirement of the assay
+    saturated_fraction: float = 0.005  # of the quantified population in the channel's top value
+    # hours from draw to staining, per tube type. EDTA: Döcke 2005, 10.1373/clinchem.2005.052639;
+    # CytoChex BCT: reported stable 72 h.
+    staining_delay_hours: tuple[tuple[str, float], ...] = (
+        ("edta", 4.0),
+        ("heparin", 4.0),
+        ("cytochex", 72.0),
+    )
+    voltage_tolerance: float = 0.0  # volts between beads and sample
+
+
+@dataclass(frozen=True, slots=True)
+class Assay:
+    """How the files of one panel are compensated, gated and quantified."""
+
+    name: str
+    compensation: str  # "file", "none", or a CSV matrix's resolved path
+    gating: str  # resolved path of the plan (.toml, .xml, .wsp)
+    channels: tuple[tuple[str, tuple[str, ...]], ...]  # role -> accepted $PnN or $PnS names
+    abc: AbcSettings | None = None
+    limits: Limits = field(default_factory=Limits)
+    statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
+
+
+Group = Literal["patient", "healthy", "control", "eqa"]
+SampleRole = Literal["sample", "isotype", "fmo", "unstained", "single_stain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of the sample sheet: one acquired FCS file."""
+
+    sample_id: str
+    file: str  # as written in the sheet
+    path: str  # resolved
+    patient_id: str
+    assay: str
+    group: Group = "patient"
+    timepoint: str | None = None  # label of the sheet, if any
+    drawn_at: datetime | None = None
+    drawn_at_has_time: bool = True
+    draw_id: str | None = None
+    use: bool = True
+    use_reason: str | None = None
+    role: SampleRole = "sample"
+    control_for: str | None = None
+    bead_run: str | None = None  # named in the sheet; None: chosen by rule
+    condition: str | None = None
+    stimulus: str | None = None
+    drug: str | None = None
+    dose: float | None = None
+    dose_unit: str | None = None
+    drug_timing: str | None = None
+    incubation_hours: float | None = None
+    plate: str | None = None
+    replicate: str | None = None
+    tube: str | None = None
+    lysis: str | None = None
+    stained_at: datetime | None = None
+    site: str | None = None
+    cytometer: str | None = None
+    operator: str | None = None
+    protocol_version: str | None = None
+    reagent_lot: str | None = None
+    counting_lot: str | None = None
+    blood_volume_ul: float | None = None
+    bead_volume_ul: float | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()  # further columns, carried through
+
+
+@dataclass(frozen=True, slots=True)
+class BeadRun:
+    """One row of the bead sheet: one bead acquisition."""
+
+    bead_run: str
+    file: str
+    path: str
+    lot: str
+    channel: str | None = None  # $PnN; None: the assay's quantified channel
+    cytometer: str | None = None
+    site: str | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """One row of the clinical sheet."""
+
+    patient_id: str
+    shock_onset: datetime | None = None
+    shock_onset_has_time: bool = True
+    age: float | None = None
+    group: str | None = None
+    values: tuple[tuple[str, str | None], ...] = ()  # further columns, as text
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A timepoint: inclusive days since shock onset, the first 24 h being day 1."""
+
+    name: str
+    first_day: float
+    last_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A named quantity, one column of `patients`."""
+
+    name: str
+    kind: Literal["abc", "intensity", "fraction", "count", "measurement"]
+    assay: tuple[str, ...] = ()
+    population: str | None = None
+    channel: str | None = None
+    of: str | None = None  # denominator population of a fraction
+    measurement: str | None = None
+    unit: str | None = None
+    statistic: Statistic = "median"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A clinical event on the scale of days since onset; names of clinical columns."""
+
+    name: str
+    event_day: str
+    competing_day: tuple[str, ...] = ()
+    observed_until: str | None = None
+    horizon: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A value from elsewhere (ferritin, SOFA, blood count, supernatant)."""
+
+    patient_id: str
+    name: str
+    value: float
+    unit: str | None = None
+    drawn_at: datetime | None = None
+    drawn_at_has_time: bool = True
+    timepoint: str | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One course of a drug."""
+
+    patient_id: str
+    drug: str
+    dose: float | None = None
+    unit: str | None = None
+    start: datetime | None = None
+    stop: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A reviewer's decision on a sample or a bead run."""
+
+    target: str
+    action: Literal["accept", "reject", "gate", "assign_beads"]
+    who: str
+    when: str
+    why: str
+    parameters: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A whole study: what to compute, on which files, for whom."""
+
+    name: str
+    folder: Path
+    samples: tuple[Sample, ...]
+    assays: tuple[Assay, ...]
+    bead_runs: tuple[BeadRun, ...] = ()
+    bead_lots: tuple[BeadLot, ...] = ()
+    windows: tuple[Window, ...] = ()
+    baseline: str | None = None
+    patients: tuple[Patient, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    markers: tuple[Marker, ...] = ()
+    primary_marker: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    bead_max_age_hours: float = 24.0  # one working day: beads are run daily
+    assay_cv: float | None = None  # repeatability of the whole assay, a fraction
+    timezone: str | None = None
+    compare_across_lysis: bool = False
+    compare_across_sites: bool = False
+    warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
+    digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
+
+    def assay(self, name: str) -> Assay:
+        """The assay of a name; the sheet's names were checked when the study was read."""
+        return next(assay for assay in self.assays if assay.name == name)
+
+    def bead_lot(self, name: str) -> BeadLot:
+        """The bead lot of a name; checked when the study was read."""
+        return next(lot for lot in self.bead_lots if lot.name == name)
+
+
+def window_of(windows: tuple[Window, ...], day: float) -> Window | None:
+    """The window that holds a day, or None."""
+    return next((w for w in windows if w.first_day <= day <= w.last_day), None)
+
+
+__all__ = [
+    "AbcSettings",
+    "Assay",
+    "BeadRun",
+    "Exposure",
+    "Group",
+    "Limits",
+    "Marker",
+    "Measurement",
+    "Outcome",
+    "Override",
+    "Patient",
+    "Sample",
+    "SampleRole",
+    "Statistic",
+    "Study",
+    "Window",
+    "window_of",
+]

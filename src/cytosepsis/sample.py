@@ -1,0 +1,109 @@
+"""One sample from its file to its result: `analyze_sample` and the records it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cytosepsis.calibration import BeadLevel, Calibration
+from cytosepsis.flags import Status
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationCount:
+    """One population of one sample, root included."""
+
+    path: str
+    name: str
+    n_events: int
+    fraction_of_parent: float | None  # None of an empty parent; root: 1.0 (None where it is empty)
+    fraction_of_root: float | None
+    gate_status: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """Linear, compensated intensities of one population in one channel; None: not defined."""
+
+    path: str
+    channel: str  # the role of the study
+    n_events: int
+    median: float | None
+    geometric_mean: float | None  # None where any value is not positive
+    mean: float | None
+    sd: float | None  # n - 1
+    robust_cv: float | None  # (P84.13 - P15.87) / (2 · median), a fraction
+
+
+@dataclass(frozen=True, slots=True)
+class AbcResult:
+    """Antibodies bound per cell of one sample, with its 95 % interval, or the reason for none."""
+
+    population: str  # full path
+    channel: str
+    n_cells: int
+    intensity: float | None
+    abc: float | None
+    abc_low: float | None
+    abc_high: float | None
+    band: str | None
+    bead_run: str | None
+    status: Status
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """Everything computed from one file; crosses processes, so no arrays."""
+
+    sample_id: str
+    assay: str
+    sha256: str | None
+    n_events: int
+    populations: tuple[PopulationCount, ...]
+    intensities: tuple[Intensity, ...]
+    abc: AbcResult | None  # None where the assay quantifies nothing
+    flags: tuple[str, ...]  # of the file and its gates; those of AB/C stand in `abc`
+    cytometer: str | None = None  # sheet first, then the file ($CYT and $CYTSN)
+    acquired_at: datetime | None = None
+    voltage: float | None = None  # of the quantified detector
+    gain: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFailure:
+    """A file from which nothing could be computed, and why."""
+
+    sample_id: str
+    assay: str
+    sha256: str | None
+    code: str
+    message: str
+    step: str | None = None  # read, panel, compensation, gating, measure, calibration
+    unforeseen: bool = False  # not an error of ours: exit status 3
+
+
+SampleOutcome = SampleResult | SampleFailure
+
+
+@dataclass(frozen=True, slots=True)
+class BeadRunResult:
+    """What a bead file gave for one channel and statistic: a calibration, or the reason for none."""
+
+    bead_run: str
+    channel: str  # $PnN
+    statistic: str
+    lot: str
+    sha256: str | None
+    calibration: Calibration | None
+    cytometer: str | None = None  # sheet first, then the file
+    acquired_at: datetime | None = None
+    status: Status = "ok"
+    flags: tuple[str, ...] = ()
+    error_code: str | None = None
+    error: str | None = None
+
+    @property
+    def levels(self) -> tuple[BeadLevel, ...]:
+        """The levels found; none where the run failed."""
+        return self.calibration.levels if self.calibration else ()
