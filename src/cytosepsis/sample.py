@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from cytosepsis.calibration import BeadLevel, Calibration
 from cytosepsis.flags import Status
@@ -36,20 +37,18 @@ class Intensity:
 
 
 @dataclass(frozen=True, slots=True)
-class AbcResult:
-    """Antibodies bound per cell of one sample, with its 95 % interval, or the reason for none."""
+class Quantified:
+    """The statistic of the population that an assay quantifies, on the linear compensated scale."""
 
     population: str  # full path
-    channel: str
+    channel: str  # the role of the study
+    detector: str  # $PnN
+    statistic: Literal["median", "geometric_mean"]
     n_cells: int
-    intensity: float | None
-    abc: float | None
-    abc_low: float | None
-    abc_high: float | None
-    band: str | None
-    bead_run: str | None
-    status: Status
-    flags: tuple[str, ...]
+    intensity: float | None  # None of an empty population, or where the statistic is not defined
+    low: float | None  # 95 % interval of the statistic, from the cells alone
+    high: float | None
+    n_saturated: int  # cells in the detector's top value
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,8 @@ class SampleResult:
     n_events: int
     populations: tuple[PopulationCount, ...]
     intensities: tuple[Intensity, ...]
-    abc: AbcResult | None  # None where the assay quantifies nothing
-    flags: tuple[str, ...]  # of the file and its gates; those of AB/C stand in `abc`
+    quantified: Quantified | None  # None where the assay quantifies nothing
+    flags: tuple[str, ...]  # of the file and its gates
     cytometer: str | None = None  # sheet first, then the file ($CYT and $CYTSN)
     acquired_at: datetime | None = None
     voltage: float | None = None  # of the quantified detector
