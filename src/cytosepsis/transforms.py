@@ -118,7 +118,9 @@ def lower(transform: Transform | None) -> Lowered:
     check(transform)
     match transform:
         case Linear():
-            return _row(transform, kt.LINEAR, transform.additional, transform.top + transform.additional)
+            return _row(
+                transform, kt.LINEAR, transform.additional, transform.top + transform.additional
+            )
         case Log():
             return _row(transform, kt.LOG, transform.top, 1.0 / transform.decades)
         case Asinh():
@@ -146,7 +148,9 @@ def lower(transform: Transform | None) -> Lowered:
             return _row(transform, kt.TABLE, table=_biex_table(transform))
 
 
-def _row(transform: Transform, kind: int, *numbers: float, table: tuple[float, ...] = ()) -> Lowered:
+def _row(
+    transform: Transform, kind: int, *numbers: float, table: tuple[float, ...] = ()
+) -> Lowered:
     low = -math.inf if transform.bound_min is None else transform.bound_min
     high = math.inf if transform.bound_max is None else transform.bound_max
     row = [*numbers, *(0.0,) * (kt.N_NUMBERS - len(numbers))]
@@ -233,7 +237,11 @@ def check(transform: Transform) -> None:
         case Log(top, decades):
             rules = [(top > 0, "T > 0"), (decades > 0, "M > 0")]
         case Asinh(top, decades, additional):
-            rules = [(top > 0, "T > 0"), (decades > 0, "M > 0"), (0 <= additional <= decades, "0 ≤ A ≤ M")]
+            rules = [
+                (top > 0, "T > 0"),
+                (decades > 0, "M > 0"),
+                (0 <= additional <= decades, "0 ≤ A ≤ M"),
+            ]
         case OffsetLog(offset, decades):
             rules = [(offset > 0, "offset > 0"), (decades > 0, "decades > 0")]
         case Biex():
@@ -246,7 +254,12 @@ def check(transform: Transform) -> None:
             ]
         case Logicle() | Hyperlog():
             t, w, m, a = transform.top, transform.width, transform.decades, transform.additional
-            rules = [(t > 0, "T > 0"), (m > 0, "M > 0"), (0 <= w <= m / 2, "0 ≤ W ≤ M / 2"), (-w <= a <= m - 2 * w, "-W ≤ A ≤ M - 2 W")]
+            rules = [
+                (t > 0, "T > 0"),
+                (m > 0, "M > 0"),
+                (0 <= w <= m / 2, "0 ≤ W ≤ M / 2"),
+                (-w <= a <= m - 2 * w, "-W ≤ A ≤ M - 2 W"),
+            ]
             if isinstance(transform, Hyperlog):
                 rules.append((w > 0, "W > 0"))
     finite = all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def gate(
     plan: GatingPlan,
     *,
     channels: Mapping[str, str | Sequence[str]] | None = None,
-    spillover: Spillover | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
     measures: Sequence[Measure] = (),
 ) -> Populations:
     """Apply a gating plan to a file.
@@ -84,7 +84,7 @@ def gate(
         tried as $PnN, then as $PnS.
     spillover
         Matrix for the axes whose compensation the plan leaves open. None: the file's own, where it
-        has one. `cytosepsis.NO_COMPENSATION` for none.
+        has one; "none": they stay uncompensated.
     measures
         Populations and channels whose linear values are collected in `values`.
 
@@ -99,9 +99,10 @@ def gate(
     }
     wanted = dict.fromkeys((*plan.channels, *(measure.channel for measure in measures)))
     columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
-    if spillover is None:
-        spillover = spillover_of(raw.keywords)
-    lowered = lower_plan(plan, raw, columns, spillover=spillover, measures=measures)
+    matrix = spillover_of(raw.keywords) if spillover is None else spillover
+    lowered = lower_plan(
+        plan, raw, columns, spillover=None if matrix == "none" else matrix, measures=measures
+    )
     counts, values, _ = _walk(raw, lowered, ())
     return Populations(raw, lowered, counts, values)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cytosepsis.compensation import Spillover, unmixing
+from cytosepsis.compensation import Spillover, match_detectors, unmixing
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating import carry
@@ -106,7 +106,7 @@ class _Compensation:
         spillover = self._spillover(name)
         if spillover is None:
             return {}
-        columns = spillover.columns_in(self.raw.pnn)
+        columns = match_detectors(spillover, self.raw.pnn)
         weights = unmixing(spillover)
         return {
             column: tuple(

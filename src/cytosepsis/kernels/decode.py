@@ -31,6 +31,7 @@ class Views(NamedTuple):
     float32: NDArray[np.float32]
     float64: NDArray[np.float64]
 
+
 FLOAT32 = 0
 FLOAT32_SWAPPED = 1
 FLOAT64 = 2
