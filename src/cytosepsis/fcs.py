@@ -65,7 +65,7 @@ class RawEvents:
         return tuple(parameter.pns for parameter in self.parameters)
 
     @property
-    def nparameters_of(self) -> int:
+    def n_parameters(self) -> int:
         """Number of columns."""
         return len(self.parameters)
 

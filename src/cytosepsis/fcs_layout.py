@@ -56,6 +56,7 @@ class Layout:
 
 
 def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = None) -> int:
+    """Value of a keyword as a whole number ≥ 0; without default a missing one is an error."""
     text = keywords.get(key, "").strip()
     if not text:
         if default is None:
@@ -73,6 +74,7 @@ def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = N
 
 
 def number_of(keywords: Mapping[str, str], key: str) -> float | None:
+    """Value of a keyword as a finite number; None where it is absent or no number."""
     try:
         value = float(keywords[key])
     except (KeyError, ValueError):
@@ -81,6 +83,7 @@ def number_of(keywords: Mapping[str, str], key: str) -> float | None:
 
 
 def check_mode(keywords: Mapping[str, str]) -> None:
+    """Refuse histograms: only list mode (`L`) holds events."""
     mode = keywords.get("$MODE", "L").strip().upper()
     if mode != "L":
         raise FcsError(
@@ -89,6 +92,7 @@ def check_mode(keywords: Mapping[str, str]) -> None:
 
 
 def parameters_of(keywords: Mapping[str, str], notes: list[Note]) -> tuple[Parameter, ...]:
+    """Return all parameters, $P1N … $PnN; left-over keywords beyond $PAR are passed over."""
     count = integer_of(keywords, "$PAR")
     if not 1 <= count <= MAX_PARAMETERS:
         raise FcsError(f"$PAR is {count}; refused", code="keyword_invalid")
@@ -165,6 +169,7 @@ def _byte_order(keywords: Mapping[str, str]) -> str:
 
 
 def layout_of(keywords: Mapping[str, str], parameters: tuple[Parameter, ...]) -> Layout:
+    """How the rows of DATA lie, from $DATATYPE, $BYTEORD, $PnB and $PnR; first byte still 0."""
     data_type = _data_type(keywords)
     if any(f"$P{n}DATATYPE" in keywords for n in range(1, len(parameters) + 1)):
         raise FcsError(
@@ -206,6 +211,7 @@ def _masks(parameters: tuple[Parameter, ...]) -> tuple[int, ...]:
 
 
 def time_step_of(keywords: Mapping[str, str], notes: list[Note]) -> float:
+    """Seconds per unit of time ($TIMESTEP); 1 with a note where it is no number."""
     if "$TIMESTEP" not in keywords or not keywords["$TIMESTEP"].strip():
         return 1.0
     step = number_of(keywords, "$TIMESTEP")
@@ -244,7 +250,8 @@ def first_byte_of(
         notes.append(
             Note(
                 "offset_note",
-                "HEADER and TEXT give different places for DATA; the one that holds $TOT events was read",
+                "HEADER and TEXT give different places for DATA; "
+                "the one that holds $TOT events was read",
             )
         )
     return first
