@@ -1,0 +1,91 @@
+"""Compiled kernels: pure functions on arrays and numbers, serial, exact arithmetic, GIL released.
+
+The one place that names numba and its flags. Kernels are cached in the user's own cache folder
+(compiled code is loaded as pickles, so a shared temporary folder would be an open door), under a
+digest of every file of this package, the flags and the versions: numba alone does not notice a
+changed callee, nor bounds checks switched on over a warm cache. Where nothing can be written the
+kernels compile uncached, with a note in `CACHE_NOTE`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# fastmath would make NaN tests wrong; parallel kernels abort when called from two threads.
+FLAGS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": False,
+    "error_model": "numpy",
+    "parallel": False,
+}
+
+
+def _cache_home() -> Path:
+    """The user's own cache folder, by the custom of the platform."""
+    chosen = os.environ.get("CYTOSEPSIS_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "cytosepsis" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "cytosepsis"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosepsis"
+
+
+def _digest() -> str:
+    """What the compiled code depends on: sources, flags, versions, and switches of the compiler."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    switches = {key: value for key, value in os.environ.items() if key.startswith("NUMBA_")}
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, platform.python_version())
+    digest.update(repr((sorted(FLAGS.items()), sorted(switches.items()), versions)).encode())
+    return digest.hexdigest()[:24]
+
+
+def _writable_folder() -> tuple[Path | None, str | None]:
+    """The cache folder if it can be written, else None and why not."""
+    try:
+        folder = _cache_home() / "kernels" / _digest()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home folder is known
+        return None, f"compiled kernels are not cached: {error}"
+    return folder, None
+
+
+CACHE_FOLDER, CACHE_NOTE = _writable_folder()
+
+
+def kernel(function: F) -> F:
+    """Compile a kernel on first use with the flags of this package, cached where possible."""
+    if CACHE_FOLDER is None:
+        compiled: F = numba.njit(**FLAGS)(function)
+        return compiled
+    # numba picks the folder when it decorates; restored at once, so that nobody else's is moved.
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    try:
+        cached: F = numba.njit(cache=True, **FLAGS)(function)
+        return cached
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def is_compiled() -> bool:
+    """Whether an earlier run has left compiled kernels in the cache."""
+    return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("walk.*.nbi"))
