@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,9 +16,12 @@ from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.study_file import FILE, AssayTable, LimitsTable, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
-from cytosepsis.protocol import AbcSettings, Assay, Limits
+from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample
 
 _FILE_WORDS = ("file", "none")
+
+# A workspace may take seconds to parse, and the samples that it lacks fail one by one anyway.
+_WORKSPACE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,19 @@ class ReadAssay:
         return not roles or channel in roles or channel in used
 
 
-def read_assays(file: StudyFile, reading: Reading) -> dict[str, ReadAssay]:
-    """Every assay of a study that could be read, by name."""
-    return {name: _assay(name, table, reading) for name, table in file.assays.items()}
+def read_assays(
+    file: StudyFile, reading: Reading, samples: Iterable[Sample] = ()
+) -> dict[str, ReadAssay]:
+    """Every assay of a study that could be read, by name.
+
+    A FlowJo workspace holds one plan per sample; that of the assay's first sample that it has
+    stands for all.
+    """
+    files: dict[str, list[str]] = {name: [] for name in file.assays}
+    for sample in samples:
+        if sample.assay in files and sample.path:
+            files[sample.assay].append(Path(sample.path).name)
+    return {name: _assay(name, t, reading, files[name]) for name, t in file.assays.items()}
 
 
 def resolve_population(name: str, paths: Sequence[str]) -> str:
@@ -55,9 +69,11 @@ def resolve_population(name: str, paths: Sequence[str]) -> str:
     )
 
 
-def _assay(name: str, table: AssayTable, reading: Reading) -> ReadAssay:
+def _assay(name: str, table: AssayTable, reading: Reading, files: Sequence[str]) -> ReadAssay:
     place: tuple[str, ...] = ("assays", name)
-    gating, plan = _opened(table.gating, (*place, "gating"), reading, _read_plan)
+    gating, plan = _opened(
+        table.gating, (*place, "gating"), reading, partial(_read_plan, files=files)
+    )
     compensation = table.compensation
     if compensation not in _FILE_WORDS:
         compensation, _ = _opened(
@@ -150,10 +166,18 @@ def _opened(
     return str(path), opened
 
 
-def _read_plan(path: Path) -> GatingPlan:
+def _read_plan(path: Path, *, files: Sequence[str]) -> GatingPlan:
     from cytosepsis.gating.reader import read_gating  # noqa: PLC0415  (XML plans need FlowKit)
 
-    return read_gating(path)
+    if path.suffix.lower() != ".wsp" or not files:
+        return read_gating(path)
+    *others, last = dict.fromkeys(files[:_WORKSPACE_TRIES])
+    for name in others:
+        try:
+            return read_gating(path, sample=name)
+        except GatingError:  # a sample that the workspace lacks fails alone, as a row
+            continue
+    return read_gating(path, sample=last)
 
 
 def _read_matrix(path: Path) -> Spillover:

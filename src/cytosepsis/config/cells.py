@@ -20,7 +20,7 @@ _NO = ("no", "non", "false", "0", "n")
 _MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What reading a study's sheets needs and leaves behind."""
 

@@ -87,11 +87,11 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     if file is None:
         return ReadStudy(None, {})
     reading = _reading(toml, file, problems)
-    assays = read_assays(file, reading)
-    markers, primary = markers_of(file, assays, problems)
     windows = _windows(file, problems)
     patients = read_patients(file, reading)
     samples = read_samples(file, reading, groups_of(patients))
+    assays = read_assays(file, reading, samples)
+    markers, primary = markers_of(file, assays, problems)
     runs = read_bead_runs(file, reading)
     if runs is not None:
         check_bead_runs(samples, runs, file, reading)

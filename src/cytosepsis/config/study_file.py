@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -173,17 +173,17 @@ class _Window(_Table):
     days: Days
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StudyFile:
     """The sections of a study.toml that could be read, and the names of all that are there."""
 
-    study: StudyTable | None = None
-    windows: dict[str, tuple[float, float]] = field(default_factory=dict)
-    bead_lots: dict[str, LotTable] = field(default_factory=dict)
-    assays: dict[str, AssayTable] = field(default_factory=dict)
-    markers: dict[str, MarkerTable] = field(default_factory=dict)
-    outcomes: dict[str, OutcomeTable] = field(default_factory=dict)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # section -> its keys
+    study: StudyTable | None
+    windows: dict[str, tuple[float, float]]
+    bead_lots: dict[str, LotTable]
+    assays: dict[str, AssayTable]
+    markers: dict[str, MarkerTable]
+    outcomes: dict[str, OutcomeTable]
+    names: dict[str, tuple[str, ...]]  # section -> its keys, those that could not be read included
 
 
 def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
@@ -191,33 +191,32 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
     document = _document(path, problems)
     if document is None:
         return None
-    result = StudyFile()
     for section in document:
         if section not in SECTIONS:
             problems.error(
-                FILE, section, f"is no section of a study.{nearest(section, SECTIONS)} "
+                FILE,
+                section,
+                f"is no section of a study.{nearest(section, SECTIONS)} "
                 f"Sections: {listed(SECTIONS)}.",
-            )  # fmt: skip
+            )
     tables = {name: _table(document, name, problems) for name in SECTIONS}
-    result.names = {name: tuple(table) for name, table in tables.items()}
     if "study" not in document:
         problems.error(FILE, "study", "this section is needed and not there.")
-    else:
-        result.study = _checked(StudyTable, tables["study"], ("study",), problems)
     if not tables["assays"]:
         problems.error(FILE, "assays", "wanted at least one assay, [assays.NAME].")
-    for name, days in tables["timepoints"].items():
-        window = _checked(_Window, {"days": days}, ("timepoints", name), problems)
-        if window is not None:
-            result.windows[name] = (window.days[0], window.days[1])
-    result.bead_lots = _all(LotTable, "bead_lots", tables, problems)
-    result.assays = _all(AssayTable, "assays", tables, problems)
-    result.markers = _all(MarkerTable, "markers", tables, problems)
-    result.outcomes = _all(OutcomeTable, "outcomes", tables, problems)
     for name in UNCHECKED:
         if tables[name]:
             problems.warning(FILE, name, "accepted; this version does not use it.")
-    return result
+    study = tables["study"]
+    return StudyFile(
+        study=_checked(StudyTable, study, ("study",), problems) if "study" in document else None,
+        windows=_windows(tables["timepoints"], problems),
+        bead_lots=_all(LotTable, "bead_lots", tables, problems),
+        assays=_all(AssayTable, "assays", tables, problems),
+        markers=_all(MarkerTable, "markers", tables, problems),
+        outcomes=_all(OutcomeTable, "outcomes", tables, problems),
+        names={name: tuple(table) for name, table in tables.items()},
+    )
 
 
 def key_path(keys: Iterable[object]) -> str:
@@ -267,6 +266,15 @@ def _table(document: Mapping[str, Any], section: str, problems: Problems) -> dic
         return value
     problems.error(FILE, section, f"found {_short(value)}; wanted a section, [{section}].")
     return {}
+
+
+def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:
+    windows = {}
+    for name, days in table.items():
+        window = _checked(_Window, {"days": days}, ("timepoints", name), problems)
+        if window is not None:
+            windows[name] = (window.days[0], window.days[1])
+    return windows
 
 
 _Kind = TypeVar("_Kind", bound=_Table)
