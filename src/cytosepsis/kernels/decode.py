@@ -30,6 +30,7 @@ class Views(NamedTuple):
     bits32: NDArray[np.uint32]
     float32: NDArray[np.float32]
     float64: NDArray[np.float64]
+    rows: NDArray[np.uint32]  # scratch: row numbers
 
 
 FLOAT32 = 0
@@ -96,3 +97,31 @@ def decode_rows(views, code, column, stride, rows, mask, out):
     else:
         for row in rows:
             out[row] = swap32(views.u32[column + row * stride]) & mask
+
+
+@kernel
+def decode_all(views, code, column, stride, n_rows, mask, out):
+    """Decode one column of the first n_rows rows, out[row] = number as float64."""
+    place = column
+    if code == FLOAT32:
+        for row in range(n_rows):
+            out[row] = views.f32[place]
+            place += stride
+    elif code == FLOAT32_SWAPPED:
+        for row in range(n_rows):
+            views.bits32[row] = swap32(views.u32[place])
+            place += stride
+        for row in range(n_rows):
+            out[row] = views.float32[row]
+    elif code == FLOAT64:
+        for row in range(n_rows):
+            out[row] = views.f64[place]
+            place += stride
+    elif code == UINT16:
+        for row in range(n_rows):
+            out[row] = views.u16[place] & mask
+            place += stride
+    else:
+        for row in range(n_rows):
+            views.rows[row] = row
+        decode_rows(views, code, column, stride, views.rows[:n_rows], mask, out)
