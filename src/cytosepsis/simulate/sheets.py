@@ -125,7 +125,8 @@ from cytosepsis.simulate import SimulationSettings, simulate_study
 simulate_study("a_new_folder", SimulationSettings({arguments}))
 ```
 
-The same settings give the same bytes again (with the same version of numpy).
+The same settings give the same bytes again (with the same version of numpy);
+`cytosepsis simulate DIR` makes a study like it.
 
 `truth.csv`: per sample the patient's true level (`patient_abc`), the median of the sample's own
 true single monocytes (`sample_abc`, which differs by staining and counting), true counts, and the
