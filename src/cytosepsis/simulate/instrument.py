@@ -26,8 +26,8 @@ FLUORESCENT = ("PerCP-Cy5-5-A", "PE-A")
 SPILLOVER = ((1.0, 0.012), (0.14, 1.0))
 
 PIVOT = 10_000.0  # PE molecules at which `Response.gain` is defined
-UNITS_PER_PHOTOELECTRON = 6.0
-ELECTRONIC_SD = 25.0  # units, fluorescence detectors
+UNITS_PER_PHOTOELECTRON = 3.0
+ELECTRONIC_SD = 20.0  # units, fluorescence detectors
 SCATTER_SD = 250.0  # units
 TIME_STEP = 0.01  # s
 EVENTS_PER_SECOND = 1_500.0

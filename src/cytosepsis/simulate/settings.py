@@ -69,7 +69,7 @@ class SimulationSettings:
 
 # The project's sample_fcs/: as small as a folder of real files may be in a repository (8 MiB).
 DEMO = SimulationSettings(
-    name="demo", seed=12, patients=7, healthy=4, events=10_000, bead_events=4_000
+    name="demo", seed=20, patients=7, healthy=4, events=10_000, bead_events=4_000
 )
 
 
