@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,12 +23,16 @@ MAX_PEAKS = 14  # of more the smallest are left out: 14 choose 8 is 3 003 choice
 MIN_LEVELS = 3  # a line through two points always fits
 MIN_PARTIAL = 4  # levels without which a lot with missing levels is not matched at all
 
+CROOKED = 0.10  # decades of PE that a level may lie off the line before others are looked for
+STRAIGHT = 0.04  # the same for a match that leaves levels out: 10 %
+
 # Costs are negative log likelihoods (nats) but for a constant; they are judgements, not data.
 _RESIDUAL = 0.02  # decades: lot values and linearity, about 5 %
 _SLOPE = 0.07  # SD of the slope around 1: detectors are built to be linear
 _CV = 0.20  # levels are rarely wider
 _DOUBLET = 0.04  # decades between a doublet and the sum of its beads
 _BELOW = 0.5  # left over below the dimmest level: a blank or debris, expected
+_BELOW_LEVEL = 4.0  # the same, but as narrow and large as a level: a bright blank, or a level
 _AS_DOUBLET = 1.0  # left over where doublets of chosen levels would lie, and smaller than those
 _OVER = 3.0  # left over otherwise, per peak
 _OVER_BIG = 6.0  # the same, with as many events as a level
@@ -55,7 +59,7 @@ class Match:
     peaks: tuple[Peak, ...]
     cost: float
     ambiguous: bool  # another choice with another line is nearly as good
-    unexplained: tuple[Peak, ...]  # as large as a level, above or between the levels, no doublets
+    unexplained: tuple[Peak, ...] = ()  # as large as a level, but no level, blank or doublet
 
     @property
     def off(self) -> float:
@@ -102,17 +106,43 @@ def match_levels(peaks: Sequence[Peak], pe_molecules: Sequence[float]) -> Match 
     """
     lot = np.sort(np.asarray(pe_molecules, dtype=np.float64))
     largest = sorted(peaks, key=lambda peak: -peak.n_events)[:MAX_PEAKS]
-    candidates = sorted((peak for peak in largest if peak.median > 0), key=lambda p: p.median)
+    candidates = sorted((p for p in largest if p.median > 0), key=lambda peak: peak.median)
+    saturated = [peak for peak in candidates if peak.n_saturated > 0.5 * peak.n_events]
+    # of a saturated level only a lower bound is known: it can have no part in a line
+    candidates = [peak for peak in candidates if peak not in saturated]
     full = _best(candidates, lot, lot.size) if len(candidates) >= lot.size else None
-    if full is not None and full.off <= 0.1:
-        return full
-    partial = [
-        match
-        for size in range(lot.size - 1, max(MIN_PARTIAL, lot.size - 3) - 1, -1)
-        if len(candidates) >= size and (match := _best(candidates, lot, size)) is not None
-    ]
-    straight = [match for match in partial if match.off <= 0.04 and not match.ambiguous]
-    return straight[0] if straight else full
+    if full is None or full.off > CROOKED:
+        # what saturates is the top of the lot, or above it
+        within = lot[:-1] if saturated else lot
+        full = _in_part(candidates, within, lot.size) or full
+    if full is None:
+        return None
+    return replace(full, unexplained=_unexplained([*candidates, *saturated], full.peaks))
+
+
+def _in_part(candidates: Sequence[Peak], within: Float, n_levels: int) -> Match | None:
+    """The largest straight match without a rival that leaves out one to three of the levels."""
+    for size in range(n_levels - 1, max(MIN_PARTIAL, n_levels - 3) - 1, -1):
+        if size <= min(len(candidates), within.size):
+            match = _best(candidates, within, size)
+            if match is not None and match.off <= STRAIGHT and not match.ambiguous:
+                return match
+    return None
+
+
+def _unexplained(candidates: Sequence[Peak], taken: Sequence[Peak]) -> tuple[Peak, ...]:
+    """Peaks as large as a level that are neither level nor doublet, nor the one blank.
+
+    Below the levels the dimmest peak may be the blank; another one must be as wide as debris is.
+    """
+    rest = [peak for peak in candidates if peak not in taken]
+    dimmest = candidates[0]
+    return tuple(
+        peak
+        for peak in rest
+        if (cost := _explain(peak, taken)) == _OVER_BIG
+        or (cost == _BELOW_LEVEL and peak is not dimmest)
+    )
 
 
 def _best(candidates: Sequence[Peak], lot: Float, size: int) -> Match | None:
@@ -147,9 +177,6 @@ def _best(candidates: Sequence[Peak], lot: Float, size: int) -> Match | None:
         peaks=peaks,
         cost=cost,
         ambiguous=any(lines.apart(place, other, ends) > _SAME_LINE for other in rivals),
-        unexplained=tuple(
-            peak for peak in candidates if peak not in peaks and _explain(peak, peaks) == _OVER_BIG
-        ),
     )
 
 
@@ -191,13 +218,14 @@ def _left_over(candidates: Sequence[Peak], choice: NDArray[np.int64]) -> float:
 
 def _explain(peak: Peak, taken: Sequence[Peak]) -> float:
     """Cost of a peak that is no level, given those that are."""
+    sizes = sorted(level.n_events for level in taken)
+    is_large = peak.n_events >= 0.5 * sizes[len(sizes) // 2]
     if peak.median < taken[0].median:
-        return _BELOW
+        return _BELOW_LEVEL if is_large and peak.cv <= _CV else _BELOW
     for k, one in enumerate(taken):
         for other in taken[k:]:
             together = math.log10(one.median + other.median)
             near = abs(math.log10(peak.median) - together) < _DOUBLET + 0.43 * peak.cv / 2
             if near and peak.n_events < 0.5 * max(one.n_events, other.n_events):
                 return _AS_DOUBLET
-    sizes = sorted(level.n_events for level in taken)
-    return _OVER_BIG if peak.n_events >= 0.5 * sizes[len(sizes) // 2] else _OVER
+    return _OVER_BIG if is_large else _OVER

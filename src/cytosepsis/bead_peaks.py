@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from cytosepsis.kernels.density import (
     bin_counts_2d,
     local_maxima,
     lowest_between,
-    shortest_half,
+    shortest_interval,
     smooth,
     smooth_2d,
     spread_counts,
@@ -34,9 +35,8 @@ BIN_DECADES = 0.0025
 VALLEY_SIGNIFICANCE = 5.0
 VALLEY_DEPTH = 0.75
 MIN_PEAK_EVENTS = 12  # fewer events are no peak at any width (√12 / 12 = 29 % counting noise)
-WINDOW_SD = 2.5  # a peak's events lie within so many robust SDs of its median: 98.8 % of a normal
-# Robust SD of a normal distribution cut at ± WINDOW_SD of it, relative to the uncut one.
-_SD_OF_CUT = 0.98
+WINDOW_SD = 2.5  # a peak's events lie within so many robust SDs of its median
+_NO_SPREAD = 1e-6  # decades: a peak whose events are all equal
 
 SATURATED_PILE = 0.01  # of a peak's events in the top value: the peak reaches the top
 
@@ -156,7 +156,7 @@ def find_peaks(intensity: Float, *, top: float | None = None) -> tuple[Peak, ...
     Parameters
     ----------
     intensity : (n_events,) linear scale; values that are not finite are left out
-    top : greatest value that the detector can give, linear scale; None: the greatest that it gave
+    top : greatest value that the detector can give, linear scale; None: unknown
 
     """
     ordered = np.sort(intensity[np.isfinite(intensity)])
@@ -173,7 +173,7 @@ def find_peaks(intensity: Float, *, top: float | None = None) -> tuple[Peak, ...
     valleys = [lowest_between(densities, a, b) for a, b in zip(modes, modes[1:], strict=False)]
     edges = low + (np.array([0, *valleys, n_bins - 1], dtype=np.float64) + 0.5) * BIN_DECADES
     bounds = np.searchsorted(axis, edges)
-    ceiling = float(ordered[-1]) if top is None else min(top, float(ordered[-1]))
+    ceiling = _ceiling(ordered, top)
     peaks = (
         _measure(ordered[a:b], axis[a:b], ceiling) for a, b in zip(bounds, bounds[1:], strict=False)
     )
@@ -256,6 +256,21 @@ def _parted(height: float, floor: float) -> float:
     return significance if floor <= VALLEY_DEPTH * height else min(significance, 0.5)
 
 
+def _ceiling(ordered: Float, top: float | None) -> float:
+    """Intensity at which the detector saturates, of ascending values; infinite where none shows.
+
+    The known top where events reach it, else the greatest value where events pile up on it: three
+    or more, and more than twice as many as on the value before (a level's tail thins out).
+    """
+    greatest = float(ordered[-1])
+    if top is not None and top <= greatest:
+        return top
+    first = int(np.searchsorted(ordered, greatest))
+    n_tied = ordered.size - first
+    n_before = first - int(np.searchsorted(ordered, ordered[first - 1])) if first else 0
+    return greatest if n_tied >= 3 and n_tied > 2 * n_before else math.inf
+
+
 def _measure(values: Float, axis: Float, ceiling: float) -> Peak | None:
     """Statistics of the events that belong to the peak of one valley-to-valley stretch.
 
@@ -263,26 +278,14 @@ def _measure(values: Float, axis: Float, ceiling: float) -> Peak | None:
     """
     if values.size < MIN_PEAK_EVENTS:
         return None
-    first, last = shortest_half(axis)
-    centre, spread = 0.5 * (first + last), max((last - first) / 1.349, 1e-6)
-    begin, end = 0, values.size
-    for _ in range(20):
-        # as far on one side as on the other, or a near valley would pull the median away from it
-        reach = WINDOW_SD * spread
-        left, right = centre - reach, centre + reach
-        begin, end = np.searchsorted(axis, left), np.searchsorted(axis, right, side="right")
-        inside = axis[begin:end]
-        if inside.size < MIN_PEAK_EVENTS:
-            return None
-        low, middle, high = np.quantile(inside, (0.1587, 0.5, 0.8413))
-        after = (float(middle), max(float(high - low) / 2.0 / _SD_OF_CUT, 1e-6))
-        if after == (centre, spread):
-            break
-        centre, spread = after
     n_saturated = int((values >= ceiling).sum())
-    if n_saturated > SATURATED_PILE * (end - begin):  # what saturates has no window above it
-        end = values.size
+    if n_saturated > SATURATED_PILE * values.size:  # cut by the top, it has no window of its own
+        begin, end, reach = 0, values.size, math.inf
+    else:
+        begin, end, reach = _window(axis)
     inside = values[begin:end]
+    if inside.size < MIN_PEAK_EVENTS:
+        return None
     low, middle, high = np.quantile(inside, (0.1587, 0.5, 0.8413))
     return Peak(
         median=float(middle),
@@ -290,6 +293,42 @@ def _measure(values: Float, axis: Float, ceiling: float) -> Peak | None:
         low=float(inside[0]),
         high=float(inside[-1]),
         n_events=int(inside.size),
-        robust_sd=float(high - low) / 2.0,
+        robust_sd=float(high - low) / 2.0 / _sd_of_cut(reach),
         n_saturated=int((inside >= ceiling).sum()),
     )
+
+
+def _window(axis: Float) -> tuple[int, int, float]:
+    """First and last + 1 event of a peak, and its half-width in robust SDs.
+
+    Begins narrow, at the shortest interval with three tenths of the events, and widens until the
+    window fits the SD of what is in it: debris around a level leaves the window at the level. As
+    wide on one side of the median as on the other, or a near valley would pull the median away.
+    """
+    n_inside = max(MIN_PEAK_EVENTS, int(0.3 * axis.size))
+    first, last = shortest_interval(axis, n_inside)
+    tenths = NormalDist().inv_cdf(0.5 + 0.5 * n_inside / (axis.size + 1))
+    centre = 0.5 * (first + last)
+    spread = max(0.7 * (last - first) / 2.0 / tenths, _NO_SPREAD)
+    begin, end, in_sd = 0, axis.size, WINDOW_SD
+    for _ in range(30):
+        room = min(centre - float(axis[0]), float(axis[-1]) - centre)
+        in_sd = min(WINDOW_SD, max(1.0, room / spread))
+        begin = int(np.searchsorted(axis, centre - in_sd * spread))
+        end = int(np.searchsorted(axis, centre + in_sd * spread, side="right"))
+        if end - begin < MIN_PEAK_EVENTS:
+            break
+        low, middle, high = np.quantile(axis[begin:end], (0.1587, 0.5, 0.8413))
+        before = (centre, spread)
+        centre = float(middle)
+        spread = max(float(high - low) / 2.0 / _sd_of_cut(in_sd), _NO_SPREAD)
+        if (centre, spread) == before:
+            break
+    return begin, end, in_sd
+
+
+def _sd_of_cut(reach: float) -> float:
+    """Robust SD of a normal distribution cut at ± `reach` of its SD, relative to the uncut one."""
+    normal = NormalDist()
+    inside = 2.0 * normal.cdf(reach) - 1.0
+    return normal.inv_cdf(0.5 + 0.3413 * inside)

@@ -192,21 +192,21 @@ def lowest_between(density: Float, left: int, right: int) -> int:
 
 
 @kernel
-def shortest_half(ordered: Float) -> tuple[float, float]:
-    """Ends of the shortest interval that holds half of some ascending values.
+def shortest_interval(ordered: Float, n_inside: int) -> tuple[float, float]:
+    """Ends of the shortest interval that holds `n_inside` (≥ 1) of some ascending values.
 
-    Of several equally short ones the middle one. NaN, NaN of no value. The location and width of
-    a peak that up to half of the values do not belong to (Rousseeuw 1984, 10.2307/2288718).
+    Of several equally short ones the middle one. NaN, NaN where there are fewer values. Says where
+    a peak is and how wide, whatever else lies around it (the shorth: Rousseeuw 1984,
+    10.2307/2288718, has half of the values inside).
     """
     n = ordered.size
-    if n == 0:
+    if n < n_inside:
         return math.nan, math.nan
-    half = n // 2
     best = math.inf
     first = 0
     last = 0
-    for k in range(n - half):
-        width = ordered[k + half] - ordered[k]
+    for k in range(n - n_inside + 1):
+        width = ordered[k + n_inside - 1] - ordered[k]
         if width < best:
             best = width
             first = k
@@ -214,4 +214,4 @@ def shortest_half(ordered: Float) -> tuple[float, float]:
         elif width == best:
             last = k
     middle = (first + last) // 2
-    return ordered[middle], ordered[middle + half]
+    return ordered[middle], ordered[middle + n_inside - 1]
