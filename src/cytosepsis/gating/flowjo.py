@@ -98,10 +98,11 @@ def read_flowjo(
         nodes = _nodes(chosen)
         return _plan(markup, chosen, nodes, path.name)
     except GatingError as error:
-        error.file = str(path)
-        raise error.with_context(step="gating")
+        error.file = str(path)  # make_plan knew only its name
+        error.with_context(step="gating")
+        raise
     except CompensationError as error:
-        raise error.with_context(file=str(path), step="gating") from None
+        raise GatingError(error.message, file=str(path), step="gating") from error
 
 
 def samples_of(markup: Element) -> tuple[str, ...]:

@@ -76,10 +76,11 @@ def read_gatingml(path: str | Path, *, root: Element | None = None) -> GatingPla
         used = tuple(document.spillovers.items())
         return make_plan(gates, used, path.name, strict_ellipses=False)
     except GatingError as error:
-        error.file = str(path)
-        raise error.with_context(step="gating")
+        error.file = str(path)  # make_plan knew only its name
+        error.with_context(step="gating")
+        raise
     except CompensationError as error:
-        raise error.with_context(file=str(path), step="gating") from None
+        raise GatingError(error.message, file=str(path), step="gating") from error
 
 
 def _parsed(markup: Element) -> Any:
