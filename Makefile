@@ -1,0 +1,48 @@
+# Everything works in a fresh clone with `python3` (3.11 or newer) and `make`, and nothing else:
+# each target sets up `.venv` by itself. Another interpreter: `make test PYTHON=python3.13`.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip -qq --disable-pip-version-check install -c constraints.txt
+READY := .venv/.ready
+
+# Neither a caller's paths nor its compiler switches may decide what is run or tested.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET NUMBA_DISABLE_JIT NUMBA_BOUNDSCHECK
+
+.PHONY: run test bench lint clean
+.DELETE_ON_ERROR:
+
+run: $(READY)
+	.venv/bin/cytosepsis run sample_fcs --out results
+
+# The kernels are tested three times: compiled (with everything else), compiled with bounds checks,
+# and as plain Python, where their lines can be counted.
+test: $(READY)
+	$(PY) -m pytest
+	NUMBA_BOUNDSCHECK=1 $(PY) -m pytest -q tests/kernels
+	NUMBA_DISABLE_JIT=1 $(PY) -m coverage run --source=src/cytosepsis/kernels -m pytest -q tests/kernels
+	$(PY) -m coverage report
+
+bench: $(READY)
+	$(PY) -m pytest benchmarks
+	$(PY) benchmarks/report.py
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+clean:
+	rm -rf .venv results dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What builds packages comes first, from the same pins (FlowIO comes as source, for setuptools): so
+# nothing unpinned takes part, and the wheel's test needs no download.
+$(READY): pyproject.toml constraints.txt
+	@command -v '$(PYTHON)' >/dev/null || { echo "make: no $(PYTHON) found. cytosepsis needs Python 3.11 or newer: install it, or name one with PYTHON=..."; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.version_info >= (3, 11) or sys.exit("make: cytosepsis needs Python 3.11 or newer, $(PYTHON) is %d.%d. Name a newer one with PYTHON=..." % sys.version_info[:2])'
+	@echo "Setting up .venv (once; about a minute) ..."
+	@'$(PYTHON)' -m venv .venv
+	@$(PIP) hatchling editables setuptools
+	@$(PIP) --no-build-isolation -e '.[test,lint,report,excel]'
+	@touch $(READY)

@@ -1,0 +1,209 @@
+"""Gates applied to the events of a file: counts, values of populations, membership."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosepsis.compensation import Spillover, spillover_of
+from cytosepsis.errors import GatingError
+from cytosepsis.fcs import RawEvents, linearize
+from cytosepsis.gating.lowering import Lowered, Measure, layout_code, lower_plan
+from cytosepsis.gating.plan import GatingPlan
+from cytosepsis.kernels import walk
+from cytosepsis.kernels.decode import Views
+from cytosepsis.kernels.regions import empty_expansion
+from cytosepsis.panel import resolve
+
+CHUNK_BYTES = 512 * 2**10  # a read that stays in the second-level cache until it is walked
+
+
+class Populations:
+    """What a plan finds in a file.
+
+    `n_events` maps full paths to counts, root included. `mask` gives membership; it walks the
+    file once more, so that nothing of its size is held unless asked for.
+    """
+
+    __slots__ = ("_lowered", "_raw", "n_events", "values")
+
+    def __init__(
+        self,
+        raw: RawEvents,
+        lowered: Lowered,
+        n_events: Mapping[str, int],
+        values: Mapping[Measure, NDArray[np.float64]],
+    ) -> None:
+        self._raw = raw
+        self._lowered = lowered
+        self.n_events = n_events
+        self.values = values
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Full paths of the populations, root first, in plan order."""
+        return self._lowered.paths
+
+    def mask(self, path: str) -> NDArray[np.bool_]:
+        """Membership of one population: bool (n_events,), in file order."""
+        return self.masks((path,))[path]
+
+    def masks(self, paths: Sequence[str] | None = None) -> dict[str, NDArray[np.bool_]]:
+        """Membership of several populations (default: all) in one walk."""
+        asked = self.paths if paths is None else tuple(paths)
+        unknown = [path for path in asked if path not in self.n_events]
+        if unknown:
+            raise GatingError(
+                f"no population {', '.join(unknown)}; the plan has {', '.join(self.paths)}"
+            )
+        return _walk(self._raw, self._lowered, asked)[2]
+
+
+def gate(
+    raw: RawEvents,
+    plan: GatingPlan,
+    *,
+    channels: Mapping[str, str | Sequence[str]] | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
+    measures: Sequence[Measure] = (),
+) -> Populations:
+    """Apply a gating plan to a file.
+
+    Parameters
+    ----------
+    raw
+        The file.
+    plan
+        The gates.
+    channels
+        Accepted $PnN or $PnS names of each role that the plan uses; a role that is not named is
+        tried as $PnN, then as $PnS.
+    spillover
+        Matrix for the axes whose compensation the plan leaves open. None: the file's own, where it
+        has one; "none": they stay uncompensated.
+    measures
+        Populations and channels whose linear values are collected in `values`.
+
+    Raises
+    ------
+    ChannelError, CompensationError, GatingError, FcsError
+
+    """
+    roles = {
+        role: (names,) if isinstance(names, str) else tuple(names)
+        for role, names in (channels or {}).items()
+    }
+    wanted = dict.fromkeys((*plan.channels, *(measure.channel for measure in measures)))
+    columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
+    matrix = spillover_of(raw.keywords) if spillover is None else spillover
+    lowered = lower_plan(
+        plan, raw, columns, spillover=None if matrix == "none" else matrix, measures=measures
+    )
+    counts, values, _ = _walk(raw, lowered, ())
+    return Populations(raw, lowered, counts, values)
+
+
+def _walk(
+    raw: RawEvents, lowered: Lowered, asked: Sequence[str]
+) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
+    program, paths = lowered.program, lowered.paths
+    membership = np.zeros((len(asked), raw.n_events), dtype=np.bool_)
+    member_row = np.full(len(paths), -1, dtype=np.int64)
+    for row, path in enumerate(asked):
+        member_row[paths.index(path)] = row
+    output = walk.Output(
+        counts=np.zeros(len(paths), dtype=np.int64),
+        measured=np.empty((len(lowered.measures), 0)),
+        n_measured=np.zeros(len(lowered.measures), dtype=np.int64),
+        member_row=member_row,
+        membership=membership,
+    )
+    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
+    scratch = _scratch(program)
+    bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
+    first = 0
+    for block in _linear_blocks(raw):
+        rows = len(block)
+        if output.measured.shape[1] < rows:
+            output = output._replace(measured=np.empty((len(lowered.measures), rows)))
+        output.n_measured[:] = 0
+        walk.walk(program, scratch, _views(block, bits), output, rows, first)
+        for number, parts in enumerate(collected):
+            parts.append(output.measured[number, : output.n_measured[number]].copy())
+        first += rows
+    counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
+    values = {
+        measure: np.concatenate(parts) if parts else np.empty(0)
+        for measure, parts in zip(lowered.measures, collected, strict=True)
+    }
+    if len(asked) and "root" in asked:
+        membership[asked.index("root")] = True
+    return counts, values, dict(zip(asked, membership, strict=True))
+
+
+def _linear_blocks(raw: RawEvents) -> Iterator[NDArray[Any]]:
+    """Blocks as the walk's program expects them: stored, or linear where it cannot decode."""
+    rows = max(walk.BLOCK, CHUNK_BYTES // max(raw.layout.row_bytes, 1))
+    code, _ = layout_code(raw)
+    if code is not None:
+        yield from raw.blocks(rows=rows)
+        return
+    for block in _stored_blocks(raw, rows):
+        linearize(block, raw)
+        yield block
+
+
+def _stored_blocks(raw: RawEvents, rows: int) -> Iterable[NDArray[np.float64]]:
+    if raw.decoded is not None:
+        for first in range(0, raw.n_events, rows):
+            yield raw.decoded[first : first + rows].copy()
+        return
+    for block in raw.blocks(rows=rows):
+        if raw.layout.masks:
+            yield (block & np.array(raw.layout.masks, dtype=block.dtype)).astype(np.float64)
+        else:
+            yield block.astype(np.float64)
+
+
+def _views(block: NDArray[Any], bits: NDArray[np.uint32]) -> Views:
+    flat = block.reshape(-1).view(np.uint8)
+
+    def seen_as(kind: type[Any]) -> NDArray[Any]:
+        size = np.dtype(kind).itemsize
+        return flat[: len(flat) // size * size].view(kind)
+
+    return Views(
+        f32=seen_as(np.float32),
+        f64=seen_as(np.float64),
+        u8=flat,
+        u16=seen_as(np.uint16),
+        u32=seen_as(np.uint32),
+        bits32=bits,
+        float32=bits.view(np.float32),
+        float64=bits.view(np.float64),
+    )
+
+
+def _scratch(program: walk.Program) -> walk.Scratch:
+    n_populations = len(program.kind) + 1
+    dimensions = max(1, int(np.diff(program.dim_start).max(initial=1)))
+    block = walk.BLOCK
+    return walk.Scratch(
+        sources=np.empty((len(program.source_column), block)),
+        axes=np.empty((len(program.axis_start) - 1, block)),
+        alive=np.empty((n_populations, block), dtype=np.int32),
+        n_alive=np.zeros(n_populations, dtype=np.int64),
+        member=np.zeros((n_populations, block), dtype=np.uint8),
+        gathered=np.empty((dimensions, block)),
+        picked=np.empty((dimensions, block)),
+        rows=np.empty(block, dtype=np.int32),
+        inside=np.empty(block, dtype=np.bool_),
+        doubt=np.empty(block, dtype=np.bool_),
+        inside_picked=np.empty(block, dtype=np.bool_),
+        doubt_picked=np.empty(block, dtype=np.bool_),
+        expansion=empty_expansion(),
+    )

@@ -1,0 +1,390 @@
+"""A gating plan, a panel and spillovers lowered to the arrays that the walk is driven by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cytosepsis.compensation import Spillover, match_detectors, unmixing
+from cytosepsis.errors import CompensationError, GatingError
+from cytosepsis.fcs import RawEvents
+from cytosepsis.gating import carry
+from cytosepsis.gating.plan import (
+    DEFAULT_COMPENSATION,
+    FILE_COMPENSATION,
+    ROOT,
+    UNCOMPENSATED,
+    Axis,
+    Boolean,
+    Ellipse,
+    Gate,
+    GatingPlan,
+    Polygon,
+    Rectangle,
+    path_of,
+)
+from cytosepsis.kernels import decode, walk
+from cytosepsis.panel import is_scatter
+from cytosepsis.transforms import Transform, lower
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A population's linear values on one channel are to be collected."""
+
+    path: str
+    channel: str
+    compensation: str = DEFAULT_COMPENSATION
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program for one file, with the paths of its populations in the program's order."""
+
+    program: walk.Program
+    paths: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+
+def lower_plan(
+    plan: GatingPlan,
+    raw: RawEvents,
+    columns: Mapping[str, int],
+    *,
+    spillover: Spillover | None,
+    measures: Sequence[Measure] = (),
+) -> Lowered:
+    """Lower a plan for one file.
+
+    Parameters
+    ----------
+    plan
+        The gates.
+    raw
+        The file's metadata; its events are not touched.
+    columns
+        Column of every channel that the plan and the measures name.
+    spillover
+        What an axis is compensated with where the plan leaves it open; None: nothing.
+    measures
+        Populations and channels whose values the walk hands on.
+
+    """
+    builder = _Builder(raw, columns, _Compensation(plan, raw, spillover))
+    for gate in plan:
+        builder.add_gate(gate)
+    for measure in measures:
+        builder.add_measure(measure)
+    return Lowered(builder.program(), plan.paths, tuple(measures))
+
+
+class _Compensation:
+    """Which sources, with which weights, make a compensated column."""
+
+    def __init__(self, plan: GatingPlan, raw: RawEvents, spillover: Spillover | None) -> None:
+        self.raw = raw
+        self.default = spillover
+        self.named = dict(plan.spillovers)
+        self.rows: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
+
+    def terms(self, axis: Axis, column: int) -> tuple[tuple[int, float], ...]:
+        """(column, weight) of every detector that the axis reads."""
+        alone = ((column, 1.0),)
+        if axis.compensation == UNCOMPENSATED or self._is_never(column):
+            return alone
+        if axis.compensation not in self.rows:
+            self.rows[axis.compensation] = self._unmixing_rows(axis.compensation)
+        return self.rows[axis.compensation].get(column, alone)
+
+    def _is_never(self, column: int) -> bool:
+        parameter = self.raw.parameters[column]
+        return parameter.is_time or is_scatter(parameter.pnn)
+
+    def _unmixing_rows(self, name: str) -> dict[int, tuple[tuple[int, float], ...]]:
+        spillover = self._spillover(name)
+        if spillover is None:
+            return {}
+        columns = match_detectors(spillover, self.raw.pnn)
+        weights = unmixing(spillover)
+        return {
+            column: tuple(
+                (source, float(weights[i, j]))
+                for i, source in enumerate(columns)
+                if weights[i, j] != 0.0  # an absent share must not turn infinity into NaN
+            )
+            for j, column in enumerate(columns)
+        }
+
+    def _spillover(self, name: str) -> Spillover | None:
+        if name in (DEFAULT_COMPENSATION, FILE_COMPENSATION):
+            return self.default
+        try:
+            return self.named[name]
+        except KeyError:
+            known = ", ".join(self.named) or "none"
+            raise CompensationError(
+                f"the plan refers to the matrix {name!r}; it brings: {known}"
+            ) from None
+
+
+@dataclass(slots=True)
+class _Ragged:
+    """A flat list with the offset at which each owner's part begins."""
+
+    values: list[float] = field(default_factory=list)
+    start: list[int] = field(default_factory=lambda: [0])
+
+    def add(self, values: Sequence[float]) -> None:
+        self.values.extend(values)
+        self.start.append(len(self.values))
+
+    def ints(self) -> tuple[walk.Ints, walk.Ints]:
+        return np.array(self.start, dtype=np.int64), np.array(self.values, dtype=np.int64)
+
+    def floats(self) -> tuple[walk.Ints, walk.Floats]:
+        return np.array(self.start, dtype=np.int64), np.array(self.values, dtype=np.float64)
+
+
+class _Builder:
+    """Collects sources, axes, transforms and steps, each once, and schedules their computing."""
+
+    def __init__(
+        self, raw: RawEvents, columns: Mapping[str, int], compensation: _Compensation
+    ) -> None:
+        self.raw, self.columns, self.compensation = raw, columns, compensation
+        self.populations: dict[str, int] = {ROOT: 0}
+        self.ancestors: list[tuple[int, ...]] = [(0,)]  # of each population, itself included
+        self.sources: dict[int, int] = {}
+        self.axes: dict[tuple[tuple[int, float], ...], int] = {}
+        self.transforms: dict[Transform, int] = {}
+        self.kind: list[int] = []
+        self.parent: list[int] = []
+        self.complement: list[bool] = []
+        self.keep: list[bool] = []
+        self.dims, self.limits, self.sure = _Ragged(), [], []  # type: ignore[var-annotated]
+        self.dim_transform: list[int] = []
+        self.numbers, self.operands, self.loads, self.mixes = (_Ragged() for _ in range(4))
+        self.operand_complement: list[bool] = []
+        # populations for whose events a source or axis has been computed by then
+        self.loaded: dict[int, set[int]] = {}
+        self.mixed: dict[int, set[int]] = {}
+
+    # -- steps
+
+    def add_gate(self, gate: Gate) -> None:
+        parent = self.populations[gate.parent]
+        operands: tuple[tuple[int, bool], ...] = ()
+        flip = gate.complement
+        match gate:
+            case Rectangle():
+                dims = [
+                    self._interval(axis, low, high)
+                    for axis, low, high in zip(gate.axes, gate.minimum, gate.maximum, strict=True)
+                ]
+                self._step(walk.RECTANGLE, parent, dims, ())
+            case Polygon():
+                vertices = np.array(gate.vertices)
+                low, high = vertices.min(axis=0), vertices.max(axis=0)
+                dims = [
+                    self._box(axis, float(low[k]), float(high[k]))
+                    for k, axis in enumerate((gate.x, gate.y))
+                ]
+                box = (low[0], high[0], low[1], high[1])
+                self._step(walk.POLYGON, parent, dims, (*box, *vertices.reshape(-1)))
+            case Ellipse():
+                dims = [self._ellipse_box(gate, k) for k in range(len(gate.axes))]
+                self._step(walk.ELLIPSE, parent, dims, _ellipse_numbers(gate))
+            case Boolean():
+                operands = tuple(
+                    (self.populations[operand.gate], operand.complement)
+                    for operand in gate.operands
+                )
+                self._step(walk.OR if gate.operator == "or" else walk.AND, parent, [], ())
+                flip ^= gate.operator == "not"
+        self._finish(flip, operands)
+        number = len(self.kind)
+        self.populations[path_of(gate)] = number
+        self.ancestors.append((*self.ancestors[parent], number))
+
+    def add_measure(self, measure: Measure) -> None:
+        axis = Axis(measure.channel, None, measure.compensation)
+        dim = (self._axis(axis), -1, (np.nan, np.nan), carry.open_band())
+        self._step(walk.MEASURE, self.populations[measure.path], [dim], ())
+        self._finish(False, ())
+
+    def _step(
+        self,
+        kind: int,
+        parent: int,
+        dims: Sequence[tuple[int, int, tuple[float, float], carry.Band]],
+        numbers: Sequence[float],
+    ) -> None:
+        self.kind.append(kind)
+        self.parent.append(parent)
+        self.dims.add([dim[0] for dim in dims])
+        self.dim_transform += [dim[1] for dim in dims]
+        self.limits += [dim[2] for dim in dims]
+        self.sure += [dim[3] for dim in dims]
+        self.numbers.add(numbers)
+        self._schedule(parent, [dim[0] for dim in dims])
+
+    def _finish(self, flip: bool, operands: tuple[tuple[int, bool], ...]) -> None:
+        self.complement.append(flip)
+        self.keep.append(False)
+        self.operands.add([operand for operand, _ in operands])
+        self.operand_complement += [complement for _, complement in operands]
+        for operand, _ in operands:
+            if operand > 0:
+                self.keep[operand - 1] = True
+
+    def _schedule(self, parent: int, axes: Sequence[int]) -> None:
+        """What is not yet computed for the parent's events is computed by this step.
+
+        A value computed for an ancestor's events is there for all of the parent's.
+        """
+        terms = list(self.axes)
+        mixes = [a for a in dict.fromkeys(axes) if not self._have(self.mixed, a, parent)]
+        needed = dict.fromkeys(self.sources[column] for a in mixes for column, _ in terms[a])
+        loads = [s for s in needed if not self._have(self.loaded, s, parent)]
+        for what, numbers in ((self.mixed, mixes), (self.loaded, loads)):
+            for number in numbers:
+                what.setdefault(number, set()).add(parent)
+        self.mixes.add(mixes)
+        self.loads.add(loads)
+
+    def _have(self, computed: dict[int, set[int]], number: int, population: int) -> bool:
+        return bool(computed.get(number, set()).intersection(self.ancestors[population]))
+
+    # -- dimensions
+
+    def _axis(self, axis: Axis) -> int:
+        terms = self.compensation.terms(axis, self.columns[axis.channel])
+        for column, _ in terms:
+            self.sources.setdefault(column, len(self.sources))
+        return self.axes.setdefault(terms, len(self.axes))
+
+    def _transform(self, transform: Transform | None) -> int:
+        if transform is None:
+            return -1
+        return self.transforms.setdefault(transform, len(self.transforms))
+
+    def _interval(
+        self, axis: Axis, low: float | None, high: float | None
+    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+        limits = (np.nan if low is None else low, np.nan if high is None else high)
+        if axis.transform is None:
+            band = carry.linear_band(low, high)
+        else:
+            band = carry.carried_band(axis.transform, low, high)
+        return self._axis(axis), self._transform(axis.transform), limits, band
+
+    def _box(
+        self, axis: Axis, low: float, high: float
+    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+        """The interval that holds a closed region: used only to leave out what is surely out."""
+        if axis.transform is None:
+            band = carry.linear_band(low, float(np.nextafter(high, np.inf)))
+        else:
+            band = carry.carried_band(axis.transform, low, high)
+        return self._axis(axis), self._transform(axis.transform), (np.nan, np.nan), band
+
+    def _ellipse_box(
+        self, gate: Ellipse, k: int
+    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+        reach = float(np.sqrt(gate.distance_square * gate.covariance[k][k])) * (1 + 1e-9)
+        low, high = gate.mean[k] - reach, gate.mean[k] + reach
+        margin = 1e-9 * max(abs(low), abs(high))
+        return self._box(gate.axes[k], low - margin, high + margin)
+
+    # -- the arrays
+
+    def program(self) -> walk.Program:
+        axes, transforms = _Ragged(), [lower(t) for t in self.transforms]
+        weights: list[float] = []
+        for terms in self.axes:
+            axes.add([self.sources[column] for column, _ in terms])
+            weights += [weight for _, weight in terms]
+        tables = _Ragged()
+        for transform in transforms:
+            tables.add(transform.table)
+        axis_start, axis_source = axes.ints()
+        table_start, table_values = tables.floats()
+        dim_start, dim_axis = self.dims.ints()
+        number_start, numbers = self.numbers.floats()
+        operand_start, operand_population = self.operands.ints()
+        load_start, load_source = self.loads.ints()
+        mix_start, mix_axis = self.mixes.ints()
+        code, masks = layout_code(self.raw)
+        parameters = [self.raw.parameters[column] for column in self.sources]
+        linearized = self.raw.decoded is not None or code is None
+        return walk.Program(
+            code=decode.FLOAT64 if code is None else code,
+            stride=self.raw.n_parameters,
+            source_column=np.array(list(self.sources), dtype=np.int64),
+            source_mask=np.array([masks[c] for c in self.sources], dtype=np.int64),
+            source_gain=np.array([1.0 if linearized else p.applied_gain for p in parameters]),
+            source_step=np.array(
+                [self.raw.time_step if p.is_time and not linearized else 1.0 for p in parameters]
+            ),
+            axis_start=axis_start,
+            axis_source=axis_source,
+            axis_weight=np.array(weights, dtype=np.float64),
+            transform_kind=np.array([t.kind for t in transforms], dtype=np.int64),
+            transform_numbers=np.array([t.numbers for t in transforms]).reshape(len(transforms), 8),
+            table_start=table_start,
+            tables=table_values,
+            kind=np.array(self.kind, dtype=np.int64),
+            parent=np.array(self.parent, dtype=np.int64),
+            complement=np.array(self.complement, dtype=np.bool_),
+            keep=np.array(self.keep, dtype=np.bool_),
+            dim_start=dim_start,
+            dim_axis=dim_axis,
+            dim_transform=np.array(self.dim_transform, dtype=np.int64),
+            dim_limits=np.array(self.limits, dtype=np.float64).reshape(-1, 2),
+            dim_sure=np.array(self.sure, dtype=np.float64).reshape(-1, 4),
+            number_start=number_start,
+            numbers=numbers,
+            operand_start=operand_start,
+            operand_population=operand_population,
+            operand_complement=np.array(self.operand_complement, dtype=np.bool_),
+            load_start=load_start,
+            load_source=load_source,
+            mix_start=mix_start,
+            mix_axis=mix_axis,
+        )
+
+
+def _ellipse_numbers(gate: Ellipse) -> tuple[float, ...]:
+    try:
+        precision = np.linalg.inv(np.array(gate.covariance))
+    except np.linalg.LinAlgError:
+        raise GatingError(f"{path_of(gate)}: the covariance cannot be inverted") from None
+    return (*gate.mean, *precision.reshape(-1).tolist(), gate.distance_square)
+
+
+_CODES = {
+    "<f4": decode.FLOAT32,
+    ">f4": decode.FLOAT32_SWAPPED,
+    "<f8": decode.FLOAT64,
+    ">f8": decode.FLOAT64_SWAPPED,
+    "|u1": decode.UINT8,
+    "<u2": decode.UINT16,
+    ">u2": decode.UINT16_SWAPPED,
+    "<u4": decode.UINT32,
+    ">u4": decode.UINT32_SWAPPED,
+}
+
+
+def layout_code(raw: RawEvents) -> tuple[int | None, tuple[int, ...]]:
+    """The walk's code of a file's layout and a mask per column; None: linear float64 blocks.
+
+    Files that FlowKit decoded, and log amplifiers (whose powers of ten must be those of
+    `RawEvents.linear` to the last bit), are made linear before the walk sees them.
+    """
+    full = (2**32 - 1,) * raw.n_parameters
+    if raw.decoded is not None or any(p.decades > 0 for p in raw.parameters):
+        return None, full
+    assert raw.layout.dtype is not None
+    return _CODES[raw.layout.dtype.str], raw.layout.masks or full

@@ -1,0 +1,98 @@
+"""Stored numbers of a block of rows to linear float64 columns, whatever their layout.
+
+The block is given as views of one buffer, so that one compiled kernel serves every layout. Bytes
+are swapped in registers; an integer's bits become a float by storing them in a scratch row that
+is also seen as floats.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosepsis.kernels import kernel
+
+
+class Views(NamedTuple):
+    """One buffer of stored rows as every kind of number, and scratch that turns bits to floats.
+
+    The first five are views of the same bytes (whole items only); `bits32` is scratch of two
+    words a row, and `float32`, `float64` are views of it.
+    """
+
+    f32: NDArray[np.float32]
+    f64: NDArray[np.float64]
+    u8: NDArray[np.uint8]
+    u16: NDArray[np.uint16]
+    u32: NDArray[np.uint32]
+    bits32: NDArray[np.uint32]
+    float32: NDArray[np.float32]
+    float64: NDArray[np.float64]
+
+
+FLOAT32 = 0
+FLOAT32_SWAPPED = 1
+FLOAT64 = 2
+FLOAT64_SWAPPED = 3
+UINT8 = 4
+UINT16 = 5
+UINT16_SWAPPED = 6
+UINT32 = 7
+UINT32_SWAPPED = 8
+
+
+@kernel
+def swap16(value):
+    """Reverse the bytes of a 16-bit number (given and returned as a wider integer)."""
+    return ((value & 0xFF) << 8) | (value >> 8)
+
+
+@kernel
+def swap32(value):
+    """Reverse the bytes of a 32-bit number held in an int64."""
+    return (
+        ((value & 0xFF) << 24)
+        | ((value & 0xFF00) << 8)
+        | ((value >> 8) & 0xFF00)
+        | ((value >> 24) & 0xFF)
+    )
+
+
+@kernel
+def decode_rows(views, code, column, stride, rows, mask, out):
+    """Decode one column of the given rows, out[row] = number as float64; rows is int32 (n,)."""
+    if code == FLOAT32:
+        for row in rows:
+            out[row] = views.f32[column + row * stride]
+    elif code == FLOAT32_SWAPPED:
+        for row in rows:
+            views.bits32[row] = swap32(views.u32[column + row * stride])
+        for row in rows:
+            out[row] = views.float32[row]
+    elif code == FLOAT64:
+        for row in rows:
+            out[row] = views.f64[column + row * stride]
+    elif code == FLOAT64_SWAPPED:
+        for row in rows:
+            place = 2 * (column + row * stride)
+            views.bits32[2 * row] = swap32(views.u32[place + 1])
+            views.bits32[2 * row + 1] = swap32(views.u32[place])
+        for row in rows:
+            out[row] = views.float64[row]
+    elif code == UINT8:
+        for row in rows:
+            out[row] = views.u8[column + row * stride] & mask
+    elif code == UINT16:
+        for row in rows:
+            out[row] = views.u16[column + row * stride] & mask
+    elif code == UINT16_SWAPPED:
+        for row in rows:
+            out[row] = swap16(views.u16[column + row * stride]) & mask
+    elif code == UINT32:
+        for row in rows:
+            out[row] = views.u32[column + row * stride] & mask
+    else:
+        for row in rows:
+            out[row] = swap32(views.u32[column + row * stride]) & mask

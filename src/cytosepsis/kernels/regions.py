@@ -1,0 +1,172 @@
+"""Whether points lie in polygons, rectangles and ellipses: exact on edges, NaN always outside.
+
+A polygon's border belongs to it (Gating-ML 2.0, 5.1.2), so the side of an edge on which a point
+lies must be known exactly. It is worked out in plain arithmetic with an error bound (Shewchuk
+1997, 10.1007/PL00009321); points that the bound leaves in doubt are decided again, exactly, by
+expansions. Coordinates of vertices are limited to 1e100 by the plan, so products stay finite.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cytosepsis.kernels import kernel
+
+# (3 + 16 ε) ε with ε = 2⁻⁵³: bound on the error of a 2 × 2 determinant of differences.
+ORIENT_ERROR = 3.3306690738754716e-16
+SPLIT = 134217729.0  # 2²⁷ + 1
+SCALE = 1.4272476927059599e45  # 2¹⁵⁰: lifts products of small coordinates over the underflow
+
+
+@kernel
+def two_sum(a, b):
+    """a + b as a rounded sum and its exact error."""
+    total = a + b
+    virtual = total - a
+    return total, (a - (total - virtual)) + (b - virtual)
+
+
+@kernel
+def two_product(a, b):
+    """a · b as a rounded product and its exact error."""
+    product = a * b
+    spread = SPLIT * a
+    a_high = spread - (spread - a)
+    a_low = a - a_high
+    spread = SPLIT * b
+    b_high = spread - (spread - b)
+    b_low = b - b_high
+    error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, error
+
+
+@kernel
+def grow(expansion, length, value):
+    """Add a value to a non-overlapping expansion of `length` terms, exactly; the new length."""
+    carry = value
+    kept = 0
+    for k in range(length):
+        carry, error = two_sum(carry, expansion[k])
+        if error != 0.0:
+            expansion[kept] = error
+            kept += 1
+    if carry != 0.0 or kept == 0:
+        expansion[kept] = carry
+        kept += 1
+    return kept
+
+
+@kernel
+def orient_exact(ax, ay, bx, by, px, py, expansion):
+    """Sign of (b - a) × (p - a), exactly: 1 left of the edge, -1 right, 0 on its line."""
+    d1, e1 = two_sum(bx * SCALE, -ax * SCALE)
+    d2, e2 = two_sum(py * SCALE, -ay * SCALE)
+    d3, e3 = two_sum(px * SCALE, -ax * SCALE)
+    d4, e4 = two_sum(by * SCALE, -ay * SCALE)
+    length = 0
+    for k in range(8):
+        first = (d1, d1, e1, e1, -d3, -d3, -e3, -e3)[k]
+        second = (d2, e2, d2, e2, d4, e4, d4, e4)[k]
+        product, error = two_product(first, second)
+        length = grow(expansion, length, error)
+        length = grow(expansion, length, product)
+    top = expansion[length - 1]  # non-overlapping: the last term carries the sign
+    if top > 0.0:
+        return 1
+    return -1 if top < 0.0 else 0
+
+
+@kernel
+def polygon_contains(vertices, px, py, expansion):
+    """Whether a point lies in a polygon (V, 2) by the even-odd rule, border included; exact."""
+    inside = False
+    n = len(vertices)
+    for k in range(n):
+        ax = vertices[k, 0]
+        ay = vertices[k, 1]
+        bx = vertices[(k + 1) % n, 0]
+        by = vertices[(k + 1) % n, 1]
+        if not (min(ay, by) <= py <= max(ay, by)):
+            continue
+        side = orient_exact(ax, ay, bx, by, px, py, expansion)
+        if side == 0 and min(ax, bx) <= px <= max(ax, bx):
+            return True
+        if (ay <= py) != (by <= py) and (side > 0) == (by > ay):
+            inside = not inside
+    return inside
+
+
+@kernel
+def in_polygon(x, y, n, vertices, box, inside, doubt, expansion):
+    """Fill inside[:n] for points (x[i], y[i]); box is xmin, xmax, ymin, ymax of the vertices.
+
+    The loop over edges is outside and the one over points inside it, without branches, so that
+    it becomes vector instructions; only points close to an edge are decided again, exactly.
+    """
+    edges = len(vertices)
+    for i in range(n):
+        inside[i] = 0
+        doubt[i] = 0
+    for k in range(edges):
+        ax = vertices[k, 0]
+        ay = vertices[k, 1]
+        bx = vertices[(k + 1) % edges, 0]
+        by = vertices[(k + 1) % edges, 1]
+        dx = bx - ax
+        dy = by - ay
+        y_low = min(ay, by)
+        y_high = max(ay, by)
+        rising = by > ay
+        for i in range(n):
+            left = dx * (y[i] - ay)
+            right = (x[i] - ax) * dy
+            cross = left - right
+            straddles = (ay <= y[i]) != (by <= y[i])
+            inside[i] ^= straddles & ((cross > 0.0) == rising)
+            near = abs(cross) <= ORIENT_ERROR * (abs(left) + abs(right))
+            doubt[i] |= near & (y[i] >= y_low) & (y[i] <= y_high)
+    for i in range(n):
+        within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
+        if not within:
+            inside[i] = 0
+        elif doubt[i]:
+            inside[i] = polygon_contains(vertices, x[i], y[i], expansion)
+
+
+@kernel
+def in_ellipse(coordinates, n, dimensions, numbers, inside):
+    """Fill inside[:n] with (v - mean)ᵀ precision (v - mean) ≤ distance².
+
+    coordinates is (dimensions, ≥ n); numbers holds mean (d), precision (d × d, row by row) and
+    distance². The border is inside.
+    """
+    limit = numbers[dimensions + dimensions * dimensions]
+    for i in range(n):
+        total = 0.0
+        for r in range(dimensions):
+            row = 0.0
+            for c in range(dimensions):
+                row += numbers[dimensions + r * dimensions + c] * (coordinates[c, i] - numbers[c])
+            total += row * (coordinates[r, i] - numbers[r])
+        inside[i] = total <= limit
+
+
+@kernel
+def sure_band(x, n, sure, inside, doubt):
+    """Interval test on the linear axis: inside[:n] &= surely in, doubt[:n] |= not sure.
+
+    sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
+    and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.
+    """
+    in_low, in_high, out_low, out_high = sure[0], sure[1], sure[2], sure[3]
+    for i in range(n):
+        value = x[i]
+        surely = (value >= in_low) & (not (value >= in_high))
+        maybe = (value >= out_low) & (not (value >= out_high))
+        doubt[i] |= inside[i] & maybe & (not surely)
+        inside[i] &= maybe
+
+
+def empty_expansion():
+    """Room for the exact arithmetic of one caller: 16 terms are the most that 8 products give."""
+    return np.empty(20)

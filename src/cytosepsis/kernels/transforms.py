@@ -1,0 +1,176 @@
+"""Transforms of one value and of many, driven by a kind and a row of numbers.
+
+Every transform is written around the point where it crosses zero, so that nothing cancels there:
+logicle as P·(expm1(bu) - (b/d)²·expm1(-du)) with u = y - x₁, which is Moore & Parks' biexponential
+with its constant eliminated (the condition that its second derivative vanishes at x₁ fixes the
+ratio of the two exponentials). Its root is found by Newton's method with a third-order correction
+from a start that is never too small, which on a convex increasing function cannot overshoot.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cytosepsis.kernels import kernel
+
+NONE = -1
+LINEAR = 0
+LOG = 1
+ASINH = 2
+LOGICLE = 3
+HYPERLOG = 4
+TABLE = 5
+OFFSET_LOG = 6
+
+# Columns of a row of numbers; 0 to 5 belong to the kind.
+N_NUMBERS = 8
+BOUND_MIN = 6
+BOUND_MAX = 7
+
+
+@kernel
+def logicle_root(value, scale, b, d, ratio, slope):
+    """u ≥ 0 with scale·(expm1(b·u) - ratio·expm1(-d·u)) = value, for value > 0."""
+    if value > 1e200 * scale:  # the rest of the function no longer counts, and would overflow
+        return (math.log(value) - math.log(scale)) / b
+    u = min(value / slope, math.log1p(value / scale) / b)
+    for _ in range(40):
+        rise = math.expm1(b * u)
+        fall = math.expm1(-d * u)
+        excess = scale * (rise - ratio * fall) - value
+        first = scale * (b * (rise + 1.0) + d * ratio * (fall + 1.0))
+        second = scale * b * b * (rise - fall)
+        step = excess / first
+        step = step / (1.0 - 0.5 * step * second / first)
+        u -= step
+        if abs(step) <= 4e-16 * max(u, 1e-3):
+            break
+    return u
+
+
+@kernel
+def hyperlog_root(value, scale, b, c):
+    """u ≥ 0 with scale·expm1(b·u) + c·u = value, for value > 0."""
+    if value > 1e200 * scale:
+        return (math.log(value) - math.log(scale)) / b
+    u = min(value / (scale * b + c), math.log1p(value / scale) / b)
+    for _ in range(40):
+        rise = math.expm1(b * u)
+        excess = scale * rise + c * u - value
+        first = scale * b * (rise + 1.0) + c
+        second = scale * b * b * (rise + 1.0)
+        step = excess / first
+        step = step / (1.0 - 0.5 * step * second / first)
+        u -= step
+        if abs(step) <= 4e-16 * max(u, 1e-3):
+            break
+    return u
+
+
+@kernel
+def table_value(table, value):
+    """Linear interpolation of the row number in an increasing table; its ends beyond it."""
+    last = len(table) - 1
+    if value <= table[0]:
+        return 0.0
+    if value >= table[last]:
+        return float(last)
+    low = 0
+    high = last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if table[middle] < value:
+            low = middle
+        else:
+            high = middle
+    return low + (value - table[low]) / (table[high] - table[low])
+
+
+@kernel
+def unbounded_value(kind, numbers, table, value):
+    """Transform one value, bounds of the transform not yet applied; NaN gives NaN, ±inf ±inf."""
+    if kind == LINEAR:
+        return (value + numbers[0]) / numbers[1]
+    if kind == LOG:
+        if value == 0.0:
+            return -np.inf
+        if value < 0.0:
+            return np.nan
+        return numbers[1] * math.log10(value / numbers[0]) + 1.0
+    if kind == ASINH:
+        return (math.asinh(value * numbers[0]) + numbers[1]) / numbers[2]
+    if kind == OFFSET_LOG:
+        return numbers[1] * (math.log10(max(value, numbers[0])) - numbers[2])
+    if kind == TABLE:
+        return table_value(table, value)
+    # logicle and hyperlog: mirrored at the zero crossing numbers[4]
+    if math.isinf(value):
+        return value
+    if value == 0.0:
+        return numbers[4]
+    size = abs(value)
+    if kind == LOGICLE:
+        u = logicle_root(size, numbers[0], numbers[1], numbers[2], numbers[3], numbers[5])
+    else:
+        u = hyperlog_root(size, numbers[0], numbers[1], numbers[2])
+    return numbers[4] + u if value > 0.0 else numbers[4] - u
+
+
+@kernel
+def transform_value(kind, numbers, table, value):
+    """Transform one value; results beyond the transform's bounds are set to the bound.
+
+    Gating-ML 2.0, 6.7: bounds are part of the transform. NaN gives NaN.
+    """
+    if math.isnan(value):
+        return value
+    if kind == NONE:
+        return value
+    result = unbounded_value(kind, numbers, table, value)
+    if result < numbers[BOUND_MIN]:
+        return numbers[BOUND_MIN]
+    if result > numbers[BOUND_MAX]:
+        return numbers[BOUND_MAX]
+    return result
+
+
+@kernel
+def transform_many(kind, numbers, table, values, out):
+    """Transform (n,) values into out (n,)."""
+    for i in range(len(values)):
+        out[i] = transform_value(kind, numbers, table, values[i])
+
+
+@kernel
+def inverse_value(kind, numbers, table, value):
+    """The linear value that a transformed one comes from; bounds are not undone."""
+    if kind == NONE:
+        return value
+    if kind == LINEAR:
+        return value * numbers[1] - numbers[0]
+    if kind == LOG:
+        return numbers[0] * 10.0 ** ((value - 1.0) / numbers[1])
+    if kind == ASINH:
+        return math.sinh(value * numbers[2] - numbers[1]) / numbers[0]
+    if kind == OFFSET_LOG:
+        return 10.0 ** (value / numbers[1] + numbers[2])
+    if kind == TABLE:
+        last = len(table) - 1
+        place = min(max(value, 0.0), float(last))
+        low = min(int(place), last - 1)
+        return table[low] + (place - low) * (table[low + 1] - table[low])
+    u = abs(value - numbers[4])
+    if kind == LOGICLE:
+        size = numbers[0] * (math.expm1(numbers[1] * u) - numbers[3] * math.expm1(-numbers[2] * u))
+    else:
+        size = numbers[0] * math.expm1(numbers[1] * u) + numbers[2] * u
+    return size if value >= numbers[4] else -size
+
+
+@kernel
+def inverse_many(kind, numbers, table, values, out):
+    """Linear values of (n,) transformed ones, into out (n,)."""
+    for i in range(len(values)):
+        out[i] = inverse_value(kind, numbers, table, values[i])
