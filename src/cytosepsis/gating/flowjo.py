@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.dependencies import in_order
-from cytosepsis.gating.flowkit_gates import flowkit_door, region_of, transform_of
+from cytosepsis.gating.flowkit_gates import classical, flowkit_door, region_of, transform_of
 from cytosepsis.gating.markup import (
     DATA_TYPE,
     TRANSFORMS,
@@ -321,7 +321,7 @@ def _matrix(sample: Element, strategy: Any) -> _Matrix | None:
     detectors = tuple(_slashed(d, _labels(sample)) for d in parsed.detectors)
     rows = tuple(_slashed(d, _labels(sample)) for d in getattr(parsed, "true_detectors", detectors))
     values = tuple(tuple(float(value) for value in row) for row in parsed.matrix)
-    spillover = Spillover(detectors, rows, values, name)
+    spillover = classical(Spillover(detectors, rows, values, name))
     return _Matrix(name, spillover, str(element.get("prefix", "")), str(element.get("suffix", "")))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.dependencies import in_order
-from cytosepsis.gating.flowkit_gates import flowkit_door, region_of, transform_of
+from cytosepsis.gating.flowkit_gates import classical, flowkit_door, region_of, transform_of
 from cytosepsis.gating.markup import (
     DATA_TYPE,
     GATING,
@@ -166,12 +166,12 @@ def _spillover(element: Element, name: str) -> Spillover:
     if element.get(TRANSFORMS + "matrix-inverted-already") in ("true", "1"):
         # Kept as what it is the inverse of, so that every matrix of a plan means the same.
         if len(fluorochromes) != len(detectors):
-            raise GatingError(f"matrix {name!r} is inverted already and not square: unsupported")
+            raise GatingError(f"matrix {name!r} is inverted already, but not square")
         try:
             rows = tuple(map(tuple, np.linalg.inv(np.array(rows)).tolist()))
         except np.linalg.LinAlgError:
             raise GatingError(f"matrix {name!r} is inverted already, and singular") from None
-    return Spillover(tuple(detectors), tuple(fluorochromes), rows, name)
+    return classical(Spillover(tuple(detectors), tuple(fluorochromes), rows, name))
 
 
 def _gates(document: _Document, strategy: Any) -> list[Gate]:

@@ -207,7 +207,7 @@ def examine(
         if path_of(gate) in tree.paths:
             found.append(("name", f"{path_of(gate)} is defined twice"))
         faults += [GateFault(index, key, message) for key, message in found]
-        tree.add(gate)
+        tree.add(gate, placed=gate.parent in tree.paths)
         resolved.append(gate)
     return tuple(resolved), tuple(faults)
 
@@ -220,8 +220,9 @@ class _Tree:
         self.paths: dict[str, None] = {ROOT: None}
         self.named: dict[str, list[str]] = {}
 
-    def add(self, gate: Gate) -> None:
-        self.paths.setdefault(path_of(gate))
+    def add(self, gate: Gate, *, placed: bool) -> None:
+        if placed:
+            self.paths.setdefault(path_of(gate))
         self.named.setdefault(gate.name, []).append(path_of(gate))
 
     def find(self, reference: str) -> str | None:

@@ -80,7 +80,7 @@ def parse_toml_plan(document: Mapping[str, Any], *, source: str = "") -> GatingP
     faults: list[str] = []
     top = TomlTable(document, "", faults)
     transforms = parse_transforms(top.table("transforms", {}), faults)
-    tables = top.array("gates")
+    tables = top.array("gates", [])
     top.refuse_others(("transforms", "gates"))
     if not tables and not faults:
         faults.append("gates: a plan needs at least one [[gates]] table")
