@@ -20,52 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import FcsError
-from cytosepsis.fcs_text import Header, TextSegment, read_header, read_text
+from cytosepsis.fcs_layout import (
+    Layout,
+    Note,
+    Parameter,
+    check_mode,
+    first_byte_of,
+    integer_of,
+    layout_of,
+    parameters_of,
+    time_step_of,
+)
+from cytosepsis.fcs_text import read_header, read_text
 from cytosepsis.fcs_time import acquisition_time
 
 BLOCK_BYTES = 4 * 2**20  # per read: large enough to be fast, small enough to stay in cache
-MAX_PARAMETERS = 10_000  # mass and spectral cytometers stay below 300
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something odd about a file that did not stop it from being read."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One measured quantity: what `$PnN` … `$PnV` say about column n - 1."""
-
-    pnn: str
-    pns: str
-    bits: int
-    range: float  # $PnR
-    decades: float  # $PnE, 0 on a linear amplifier and for float data
-    log_offset: float  # $PnE's second number: the value at channel 0
-    gain: float | None  # $PnG
-    voltage: float | None  # $PnV
-    is_time: bool
-
-    @property
-    def applied_gain(self) -> float:
-        """The gain that values are divided by: $PnG belongs to linear amplifiers only."""
-        if self.gain is None or self.gain == 0 or self.decades > 0 or self.is_time:
-            return 1.0
-        return self.gain
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the rows of DATA lie in the file; `dtype` None where only FlowKit can decode them."""
-
-    data_type: str  # $DATATYPE: F, D, I or A
-    dtype: np.dtype[Any] | None  # of every item, byte order included
-    row_bytes: int
-    first_byte: int
-    masks: tuple[int, ...] = ()  # integers: the bits that $PnR leaves; () where none is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,20 +208,20 @@ def _read_data_set(
     offset = _data_set_offset(handle, dataset)
     header = read_header(handle, offset)
     text = read_text(handle, header, offset)
-    several = _integer(text.keywords, "$NEXTDATA", default=0) != 0
+    several = integer_of(text.keywords, "$NEXTDATA", default=0) != 0
     if several and dataset is None and check_data:
         raise FcsError(
             f"the file holds {len(data_set_offsets(handle))} data sets; choose one (dataset=0 …)",
             code="several_data_sets",
         )
     notes = [Note(*note) for note in text.notes]
-    _check_mode(text.keywords)
-    parameters = _parameters(text.keywords, notes)
-    layout = _layout(text.keywords, parameters)
-    n_events = _integer(text.keywords, "$TOT", default=None if check_data else 0)
+    check_mode(text.keywords)
+    parameters = parameters_of(text.keywords, notes)
+    layout = layout_of(text.keywords, parameters)
+    n_events = integer_of(text.keywords, "$TOT", default=None if check_data else 0)
     size = handle.seek(0, os.SEEK_END)
     if check_data and layout.row_bytes:
-        first = _first_byte(header, text, n_events * layout.row_bytes, size - offset, notes)
+        first = first_byte_of(header, text, n_events * layout.row_bytes, size - offset, notes)
         layout = replace(layout, first_byte=offset + first)
     raw = RawEvents(
         path=path,
@@ -262,7 +231,7 @@ def _read_data_set(
         n_events=n_events,
         layout=layout,
         notes=tuple(notes),
-        time_step=_time_step(text.keywords, notes),
+        time_step=time_step_of(text.keywords, notes),
     )
     if not check_data:
         return raw
@@ -288,7 +257,7 @@ def data_set_offsets(handle: BinaryIO, *, limit: int = 1000) -> tuple[int, ...]:
     while len(offsets) < limit:
         try:
             text = read_text(handle, read_header(handle, offsets[-1]), offsets[-1])
-            step = _integer(text.keywords, "$NEXTDATA", default=0)
+            step = integer_of(text.keywords, "$NEXTDATA", default=0)
             following = offsets[-1] + step
             if step <= 0 or following >= size:
                 break
@@ -297,234 +266,6 @@ def data_set_offsets(handle: BinaryIO, *, limit: int = 1000) -> tuple[int, ...]:
             break  # a chain that leads nowhere ends where it still made sense
         offsets.append(following)
     return tuple(offsets)
-
-
-# --------------------------------------------------------------------------- what TEXT says
-
-
-def _integer(keywords: Mapping[str, str], key: str, *, default: int | None = None) -> int:
-    text = keywords.get(key, "").strip()
-    if not text:
-        if default is None:
-            raise FcsError(f"keyword {key} is missing", code="keyword_missing")
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise FcsError(
-            f"keyword {key} should be a whole number, found {text[:40]!r}", code="keyword_invalid"
-        ) from None
-    if value < 0:
-        raise FcsError(f"keyword {key} is negative: {value}", code="keyword_invalid")
-    return value
-
-
-def _number(keywords: Mapping[str, str], key: str) -> float | None:
-    try:
-        value = float(keywords[key])
-    except (KeyError, ValueError):
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _check_mode(keywords: Mapping[str, str]) -> None:
-    mode = keywords.get("$MODE", "L").strip().upper()
-    if mode != "L":
-        raise FcsError(
-            f"$MODE is {mode[:10]!r}: a histogram, not a list of events (L)", code="not_list_mode"
-        )
-
-
-def _parameters(keywords: Mapping[str, str], notes: list[Note]) -> tuple[Parameter, ...]:
-    count = _integer(keywords, "$PAR")
-    if not 1 <= count <= MAX_PARAMETERS:
-        raise FcsError(f"$PAR is {count}; refused", code="keyword_invalid")
-    is_float = _data_type(keywords) in ("F", "D")
-    parameters = []
-    for n in range(1, count + 1):
-        if f"$P{n}N" not in keywords:
-            raise FcsError(f"$PAR is {count}, but $P{n}N is missing", code="keyword_missing")
-        decades, log_offset = _amplifier(keywords, n)
-        if decades > 0 and is_float:
-            notes.append(Note("log_on_float", f"$P{n}E names a log amplifier on float data"))
-            decades = 0.0
-        pnn = keywords[f"$P{n}N"].strip()
-        parameters.append(
-            Parameter(
-                pnn=pnn,
-                pns=keywords.get(f"$P{n}S", "").strip(),
-                bits=_bits(keywords, n),
-                range=_number(keywords, f"$P{n}R") or 0.0,
-                decades=decades,
-                log_offset=log_offset,
-                gain=_number(keywords, f"$P{n}G"),
-                voltage=_number(keywords, f"$P{n}V"),
-                is_time=pnn.lower() == "time",
-            )
-        )
-    names = [parameter.pnn for parameter in parameters]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        notes.append(Note("names_repeated", f"$PnN stand more than once: {', '.join(twice)}"))
-    return tuple(parameters)
-
-
-def _amplifier(keywords: Mapping[str, str], n: int) -> tuple[float, float]:
-    text = keywords.get(f"$P{n}E", "0,0")
-    try:
-        decades, offset = (float(word) for word in text.split(","))
-    except ValueError:
-        raise FcsError(
-            f"$P{n}E should be two numbers, found {text[:40]!r}", code="keyword_invalid"
-        ) from None
-    if decades > 0 and offset == 0:
-        offset = 1.0  # FCS 3.1, 3.2.20: an invalid 0 is read as 1
-    return decades, offset
-
-
-def _bits(keywords: Mapping[str, str], n: int) -> int:
-    text = keywords.get(f"$P{n}B", "").strip()
-    if text == "*":  # ASCII of free width
-        return 0
-    return _integer(keywords, f"$P{n}B")
-
-
-def _data_type(keywords: Mapping[str, str]) -> str:
-    data_type = keywords.get("$DATATYPE", "").strip().upper()
-    if data_type not in ("F", "D", "I", "A"):
-        raise FcsError(
-            f"$DATATYPE should be F, D, I or A, found {data_type[:10]!r}", code="keyword_invalid"
-        )
-    return data_type
-
-
-def _byte_order(keywords: Mapping[str, str]) -> str:
-    text = keywords.get("$BYTEORD", "").replace(" ", "")
-    try:
-        order = [int(word) for word in text.split(",")]
-    except ValueError:
-        order = []
-    if len(order) > 1 and order == sorted(order):
-        return "<"
-    if len(order) > 1 and order == sorted(order, reverse=True):
-        return ">"
-    raise FcsError(f"$BYTEORD should be 1,2,3,4 or 4,3,2,1, found {text[:40]!r}", code="byte_order")
-
-
-def _layout(keywords: Mapping[str, str], parameters: tuple[Parameter, ...]) -> Layout:
-    data_type = _data_type(keywords)
-    if any(f"$P{n}DATATYPE" in keywords for n in range(1, len(parameters) + 1)):
-        raise FcsError(
-            "parameters of different types ($PnDATATYPE, FCS 3.2) are not read yet",
-            code="layout_unsupported",
-        )
-    if data_type == "A":
-        return Layout(data_type, None, 0, 0)
-    order = _byte_order(keywords)
-    widths = {parameter.bits for parameter in parameters}
-    if data_type in ("F", "D"):
-        wanted = 32 if data_type == "F" else 64
-        if widths != {wanted}:
-            raise FcsError(
-                f"$DATATYPE {data_type} wants $PnB {wanted}, found {sorted(widths)}",
-                code="layout_unsupported",
-            )
-        return Layout(data_type, np.dtype(f"{order}f{wanted // 8}"), _row_bytes(parameters), 0)
-    dtype = None
-    if len(widths) == 1 and widths <= {8, 16, 32}:
-        dtype = np.dtype(f"{order}u{widths.pop() // 8}")
-    return Layout(data_type, dtype, _row_bytes(parameters), 0, _masks(parameters))
-
-
-def _row_bytes(parameters: tuple[Parameter, ...]) -> int:
-    bits = sum(parameter.bits for parameter in parameters)
-    return bits // 8 if bits % 8 == 0 else 0
-
-
-def _masks(parameters: tuple[Parameter, ...]) -> tuple[int, ...]:
-    """Bits below the next power of two of $PnR (FCS 3.1, 3.2.20); a range of 0 cuts nothing."""
-    masks = []
-    for parameter in parameters:
-        full = 2**parameter.bits - 1
-        top = int(parameter.range)
-        masks.append(min(full, 2 ** (top - 1).bit_length() - 1) if top > 0 else full)
-    cut = any(mask < 2**p.bits - 1 for mask, p in zip(masks, parameters, strict=True))
-    return tuple(masks) if cut else ()
-
-
-def _time_step(keywords: Mapping[str, str], notes: list[Note]) -> float:
-    if "$TIMESTEP" not in keywords or not keywords["$TIMESTEP"].strip():
-        return 1.0
-    step = _number(keywords, "$TIMESTEP")
-    if step is None:
-        notes.append(Note("timestep_invalid", "$TIMESTEP is not a number; ignored"))
-        return 1.0
-    return step
-
-
-# ------------------------------------------------------------------------- where DATA lies
-
-
-def _first_byte(
-    header: Header, text: TextSegment, n_bytes: int, size: int, notes: list[Note]
-) -> int:
-    """First byte of DATA: of the places given, one whose length is $TOT rows and outside TEXT."""
-    places = _data_places(header, text.keywords)
-    exact = [place for place in places if place[1] - place[0] + 1 == n_bytes]
-    near = [place for place in places if place[1] - place[0] + 1 == n_bytes + 1]
-    usable = [p for p in exact + near if not _overlap(p, header.text)]
-    if n_bytes == 0 and places:
-        return places[0][0]
-    if not usable:
-        _raise_for_length(places, n_bytes, size)
-    after_text = [p for p in usable if p[0] == header.text[1] + 1]
-    first, last = (after_text or usable)[0]
-    if first + n_bytes > size:
-        raise FcsError(
-            f"DATA should reach byte {first + n_bytes:,}, the file has {size:,}: "
-            "it is cut short; copy or export it again",
-            code="truncated",
-        )
-    if last - first + 1 == n_bytes + 1:
-        notes.append(Note("data_end_off_by_one", "the end of DATA is given one byte too far"))
-    if len({place[0] for place in places}) > 1:
-        notes.append(
-            Note(
-                "offset_note",
-                "HEADER and TEXT give different places for DATA; the one that holds $TOT events was read",
-            )
-        )
-    return first
-
-
-def _data_places(header: Header, keywords: Mapping[str, str]) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    if header.version != "2.0" and "$BEGINDATA" in keywords:
-        begin, end = _integer(keywords, "$BEGINDATA"), _integer(keywords, "$ENDDATA", default=0)
-        places.append((begin, end))
-    if header.data is not None and header.data[0] > 0 and header.data not in places:
-        places.append(header.data)
-    return [place for place in places if place[0] > 0]
-
-
-def _overlap(place: tuple[int, int], other: tuple[int, int]) -> bool:
-    return place[0] <= other[1] and other[0] <= place[1]
-
-
-def _raise_for_length(places: list[tuple[int, int]], n_bytes: int, size: int) -> None:
-    if not places:
-        raise FcsError("neither HEADER nor TEXT says where DATA lies", code="data_offsets")
-    found = " or ".join(f"{last - first + 1:,}" for first, last in places)
-    if any(first + n_bytes > size for first, _ in places):
-        raise FcsError(
-            f"$TOT and $PnB want {n_bytes:,} bytes of DATA, the file ends before ({size:,} bytes)",
-            code="truncated",
-        )
-    raise FcsError(
-        f"$TOT and $PnB want {n_bytes:,} bytes of DATA, the offsets give {found}: "
-        "another number of events than the file says",
-        code="event_count",
-    )
 
 
 # --------------------------------------------------------------------------- FlowKit's word

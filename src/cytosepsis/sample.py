@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeVar
 
-from cytosepsis.calibration import BeadLevel, Calibration
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosepsis.calibration import BeadLevel, BeadLimits, BeadLot, Calibration, fit_calibration
+from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
+from cytosepsis.errors import CalibrationError, CytosepsisError, GatingError
+from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status
+from cytosepsis.gating.apply import Populations, gate
+from cytosepsis.gating.lowering import Measure
+from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
+from cytosepsis.gating.reader import read_gating
+from cytosepsis.measure import estimate, summarize
+from cytosepsis.panel import find
+from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Sample, Statistic, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,9 @@ class SampleFailure:
     unforeseen: bool = False  # not an error of ours: exit status 3
 
 
+R = TypeVar("R")
+F = TypeVar("F")
+
 SampleOutcome = SampleResult | SampleFailure
 
 
@@ -106,3 +126,327 @@ class BeadRunResult:
     def levels(self) -> tuple[BeadLevel, ...]:
         """The levels found; none where the run failed."""
         return self.calibration.levels if self.calibration else ()
+
+
+# ------------------------------------------------------------------------------- one sample
+
+
+def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
+    """Count and measure one file: what goes wrong is a `SampleFailure`, never an exception.
+
+    `digest` adds the file's SHA-256.
+    """
+    sha256: list[str | None] = [None]
+
+    def compute() -> SampleResult:
+        if digest:
+            sha256[0] = file_digest(sample.path)
+        return _measured(sample, assay, sha256[0])
+
+    def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
+        return SampleFailure(
+            sample.sample_id, assay.name, sha256[0], code, message, step, unforeseen
+        )
+
+    return _supervised(compute, failed)
+
+
+def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
+    raw = read_fcs(sample.path)
+    plan = _plan(assay.gating, Path(sample.path).name)
+    spillover, flags = _spillover(raw, assay.compensation)
+    measures = _measures(assay, plan)
+    populations = gate(
+        raw, plan, channels=dict(assay.channels), spillover=spillover, measures=measures
+    )
+    counts = _counts(populations, plan)
+    quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
+    detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
+    return SampleResult(
+        sample_id=sample.sample_id,
+        assay=assay.name,
+        sha256=sha256,
+        n_events=raw.n_events,
+        populations=counts,
+        intensities=_intensities(populations),
+        quantified=quantified,
+        flags=(*flags, *_file_flags(raw), *_gate_flags(counts, quantified)),
+        cytometer=sample.cytometer or raw.cytometer,
+        acquired_at=raw.acquired_at,
+        voltage=detector.voltage if detector else None,
+        gain=detector.gain if detector else None,
+    )
+
+
+def _supervised(
+    compute: Callable[[], R], failed: Callable[[str, str, str | None, bool], F]
+) -> R | F:
+    """Run one file's work; whatever it raises becomes its row, and never stops the others."""
+    try:
+        return compute()
+    except CytosepsisError as error:
+        return failed(error.code, error.message, error.step, False)
+    except OSError as error:
+        return failed("unreadable", f"cannot be read: {error.strerror}", "read", False)
+    except MemoryError:
+        return failed("out_of_memory", "the file needs more memory than there is", None, False)
+    except Exception as error:  # a fault of ours must cost one row, not the run
+        return failed("unforeseen", f"{type(error).__name__}: {error}", None, True)
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _read_plan(path: str, sample: str | None) -> GatingPlan:
+    return read_gating(path, sample=sample)
+
+
+def _plan(path: str, file_name: str) -> GatingPlan:
+    """A plan is read once per process; a FlowJo workspace holds one for each of its samples."""
+    try:
+        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None)
+    except CytosepsisError as error:
+        raise error.with_context(step="gating") from error.__cause__
+
+
+def _spillover(
+    raw: RawEvents, compensation: str
+) -> tuple[Spillover | Literal["none"], tuple[str, ...]]:
+    """The assay's matrix, and a flag where the file should have brought one and did not."""
+    if compensation == "none":
+        return "none", ()
+    if compensation != "file":
+        return read_spillover_csv(compensation), ()
+    own = spillover_of(raw.keywords)
+    return ("none", ("no_spillover",)) if own is None else (own, ())
+
+
+def _measures(assay: Assay, plan: GatingPlan) -> tuple[Measure, ...]:
+    """Populations and channels whose values are wanted; uncompensated ones tell saturation."""
+    wanted: dict[Measure, None] = {}
+    if assay.abc is not None:
+        path = _full_path(assay.abc.population, plan)
+        wanted[Measure(path, assay.abc.channel)] = None
+        wanted[Measure(path, assay.abc.channel, UNCOMPENSATED)] = None
+    for population, channels in assay.statistics:
+        path = _full_path(population, plan)
+        for channel in channels:
+            wanted[Measure(path, channel)] = None
+    return tuple(wanted)
+
+
+def _full_path(population: str, plan: GatingPlan) -> str:
+    """Full path of a population given so or by a name that is unique in the plan."""
+    if population in plan.paths:
+        return population
+    found = [path for path in plan.paths if path.rsplit("/", 1)[-1] == population]
+    if len(found) != 1:
+        what = "no population" if not found else f"{len(found)} populations"
+        raise GatingError(
+            f"the plan has {what} {population!r}; it has: {', '.join(plan.paths)}",
+            code="population_missing",
+            step="gating",
+        )
+    return found[0]
+
+
+# ---------------------------------------------------------------------------- its numbers
+
+
+def _counts(populations: Populations, plan: GatingPlan) -> tuple[PopulationCount, ...]:
+    counts = populations.n_events
+    root = counts[ROOT]
+    rows = [PopulationCount(ROOT, ROOT, root, 1.0 if root else None, 1.0 if root else None)]
+    for g, path in zip(plan, plan.paths[1:], strict=True):
+        n, parent = counts[path], counts[g.parent]
+        status = "ok"
+        if parent and n in (0, parent):
+            status = "empty" if n == 0 else "full"
+        rows.append(
+            PopulationCount(
+                path=path,
+                name=g.name,
+                n_events=n,
+                fraction_of_parent=n / parent if parent else None,
+                fraction_of_root=n / root if root else None,
+                gate_status=status,
+            )
+        )
+    return tuple(rows)
+
+
+def _intensities(populations: Populations) -> tuple[Intensity, ...]:
+    rows = []
+    for measure, values in populations.values.items():
+        if measure.compensation == UNCOMPENSATED:
+            continue
+        s = summarize(values)
+        rows.append(
+            Intensity(
+                path=measure.path,
+                channel=measure.channel,
+                n_events=s.n,
+                median=s.median,
+                geometric_mean=s.geometric_mean,
+                mean=s.mean,
+                sd=s.sd,
+                robust_cv=s.robust_cv,
+            )
+        )
+    return tuple(rows)
+
+
+def _quantified(
+    raw: RawEvents, assay: Assay, settings: AbcSettings, populations: Populations
+) -> Quantified:
+    path = next(m.path for m in populations.values if m.compensation == UNCOMPENSATED)
+    values = populations.values[Measure(path, settings.channel)]
+    stored = populations.values[Measure(path, settings.channel, UNCOMPENSATED)]
+    accepted = dict(assay.channels).get(settings.channel, (settings.channel,))
+    column = find(accepted, raw.pnn, raw.pns)
+    assert column is not None  # gate() found it
+    interval = estimate(values, settings.statistic)
+    return Quantified(
+        population=path,
+        channel=settings.channel,
+        detector=raw.pnn[column],
+        statistic=settings.statistic,
+        n_cells=len(values),
+        intensity=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n_saturated=_n_saturated(stored, top_of_scale(raw, column)),
+    )
+
+
+def top_of_scale(raw: RawEvents, column: int) -> float | None:
+    """The linear value at and above which a detector is saturated; None where $PnR does not say.
+
+    $PnR is one more than the largest channel number (FCS 3.1, 3.2.20); float data of digital
+    cytometers is cut at it as well.
+    """
+    parameter = raw.parameters[column]
+    if parameter.range <= 1:
+        return None
+    top = parameter.range - 1.0
+    if parameter.decades > 0:
+        return float(10 ** (parameter.decades * top / parameter.range) * parameter.log_offset)
+    return top / parameter.applied_gain
+
+
+def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:
+    if top is None or len(stored) == 0:
+        return 0
+    if float(stored.max()) > 1.01 * top + 1.0:
+        return 0  # values pass $PnR: it is not the limit of this detector's scale
+    return int(np.count_nonzero(stored >= top))
+
+
+# ------------------------------------------------------------------------------- its doubts
+
+
+def _file_flags(raw: RawEvents) -> tuple[str, ...]:
+    codes = {note.code for note in raw.notes}
+    return tuple(code for code in ("offset_note",) if code in codes)
+
+
+def _gate_flags(
+    counts: tuple[PopulationCount, ...], quantified: Quantified | None
+) -> tuple[str, ...]:
+    """Doubts about the gates on the way to the quantified population."""
+    if quantified is None:
+        return ()
+    on_the_way = {
+        row.gate_status
+        for row in counts
+        if quantified.population == row.path or quantified.population.startswith(row.path + "/")
+    }
+    flags = {"empty": "empty_population", "full": "full_population"}
+    return tuple(flag for status, flag in flags.items() if status in on_the_way)
+
+
+# --------------------------------------------------------------------------------- beads
+
+
+@dataclass(frozen=True, slots=True)
+class BeadTask:
+    """One bead acquisition to be read for one channel and statistic."""
+
+    bead_run: BeadRun
+    lot: BeadLot
+    accepted: tuple[str, ...]  # $PnN or $PnS names of the channel, first match wins
+    statistic: Statistic
+    limits: BeadLimits
+
+
+def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
+    """What has to be read from the study's bead files: each run once per channel and statistic.
+
+    A run that names its channel is read for that; else for every channel that an assay quantifies.
+    Where no assay quantifies anything, named channels are read with the default statistic.
+    """
+    tasks: dict[BeadTask, None] = {}
+    quantifying = [assay for assay in study.assays if assay.abc is not None]
+    for run in study.bead_runs:
+        lot = study.bead_lot(run.lot)
+        if run.channel is not None and not quantifying:
+            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = None
+        for assay in quantifying:
+            assert assay.abc is not None
+            roles: Mapping[str, tuple[str, ...]] = dict(assay.channels)
+            accepted = roles.get(assay.abc.channel, (assay.abc.channel,))
+            accepted = accepted if run.channel is None else (run.channel,)
+            task = BeadTask(run, lot, accepted, assay.abc.statistic, assay.limits.beads)
+            tasks[task] = None
+    return tuple(tasks)
+
+
+def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
+    """Fit the line of one bead acquisition: what goes wrong is in the result, never an exception."""
+    blank = BeadRunResult(
+        bead_run=task.bead_run.bead_run,
+        channel=task.accepted[0],
+        statistic=task.statistic,
+        lot=task.lot.name,
+        sha256=None,
+        calibration=None,
+        cytometer=task.bead_run.cytometer,
+    )
+    known = [blank]
+
+    def compute() -> BeadRunResult:
+        path = task.bead_run.path
+        if digest:
+            known[0] = replace(known[0], sha256=file_digest(path))
+        raw = read_fcs(path)
+        known[0] = replace(
+            known[0],
+            cytometer=task.bead_run.cytometer or raw.cytometer,
+            acquired_at=raw.acquired_at,
+        )
+        column = find(task.accepted, raw.pnn, raw.pns)
+        if column is None:
+            raise CalibrationError(
+                f"bead run {task.bead_run.bead_run}: no channel {' or '.join(task.accepted)}; "
+                f"the file has {', '.join(raw.pnn)}",
+                code="channel_missing",
+            )
+        known[0] = replace(known[0], channel=raw.pnn[column])
+        calibration = fit_calibration(
+            raw, task.lot, raw.pnn[column], statistic=task.statistic, limits=task.limits
+        )
+        return replace(
+            known[0],
+            calibration=calibration,
+            status=calibration.status,
+            flags=calibration.flags,
+        )
+
+    def failed(code: str, message: str, _step: str | None, _unforeseen: bool) -> BeadRunResult:
+        return replace(known[0], status="failed", error_code=code, error=message)
+
+    return _supervised(compute, failed)

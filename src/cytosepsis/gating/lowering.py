@@ -319,7 +319,6 @@ class _Builder:
         code, masks = layout_code(self.raw)
         parameters = [self.raw.parameters[column] for column in self.sources]
         linearized = self.raw.decoded is not None or code is None
-        n = len(parameters)
         return walk.Program(
             code=decode.FLOAT64 if code is None else code,
             stride=self.raw.n_parameters,
