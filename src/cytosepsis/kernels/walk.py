@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-from cytosepsis.kernels.decode import Views, decode_rows
+from cytosepsis.kernels.decode import Rows, Views, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_value
 
@@ -105,7 +105,7 @@ class Output(NamedTuple):
 
 
 @kernel
-def load(program, scratch, views, step, rows):
+def load(program: Program, scratch: Scratch, views: Views, step: int, rows: Rows) -> None:
     """Decode and unmix what a step needs, for the given rows of the block."""
     for k in range(program.load_start[step], program.load_start[step + 1]):
         s = program.load_source[k]
@@ -136,7 +136,7 @@ def load(program, scratch, views, step, rows):
 
 
 @kernel
-def transformed(program, d, value):
+def transformed(program: Program, d: int, value: float) -> float:
     """A value of dimension d on the scale on which its gate was drawn."""
     t = program.dim_transform[d]
     if t == NONE:
@@ -146,7 +146,7 @@ def transformed(program, d, value):
 
 
 @kernel
-def gather(program, scratch, step, rows):
+def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
     """Values of a step's dimensions for its rows, side by side: gathered[dimension, :n]."""
     first = program.dim_start[step]
     for d in range(first, program.dim_start[step + 1]):
@@ -157,7 +157,7 @@ def gather(program, scratch, step, rows):
 
 
 @kernel
-def bands(program, scratch, step, n):
+def bands(program: Program, scratch: Scratch, step: int, n: int) -> None:
     """Interval tests of all dimensions: inside[:n] where not surely out, doubt where not sure."""
     first = program.dim_start[step]
     for i in range(n):
@@ -170,7 +170,7 @@ def bands(program, scratch, step, n):
 
 
 @kernel
-def rectangle(program, scratch, step, n):
+def rectangle(program: Program, scratch: Scratch, step: int, n: int) -> None:
     """Fill inside[:n]: by the carried bounds, and close to them by the transform itself."""
     first = program.dim_start[step]
     last = program.dim_start[step + 1]
@@ -188,7 +188,7 @@ def rectangle(program, scratch, step, n):
 
 
 @kernel
-def pick(program, scratch, step, n):
+def pick(program: Program, scratch: Scratch, step: int, n: int) -> int:
     """Transform the dimensions of the events not surely out: picked[dimension, :m]; m."""
     first = program.dim_start[step]
     last = program.dim_start[step + 1]
@@ -207,7 +207,7 @@ def pick(program, scratch, step, n):
 
 
 @kernel
-def shape(program, scratch, step, n):
+def shape(program: Program, scratch: Scratch, step: int, n: int) -> None:
     """Fill inside[:n] for a polygon or an ellipse."""
     m = pick(program, scratch, step, n)
     start = program.number_start[step]
@@ -232,7 +232,7 @@ def shape(program, scratch, step, n):
 
 
 @kernel
-def boolean(program, scratch, step, rows):
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
     """Fill inside[:n] from the membership of other populations."""
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
@@ -249,7 +249,9 @@ def boolean(program, scratch, step, rows):
 
 
 @kernel
-def survive(program, scratch, output, step, rows, first_event):
+def survive(
+    program: Program, scratch: Scratch, output: Output, step: int, rows: Rows, first_event: int
+) -> None:
     """Turn inside[:n] into the step's population: alive rows, count, membership."""
     p = step + 1
     flip = program.complement[step]
@@ -272,7 +274,9 @@ def survive(program, scratch, output, step, rows, first_event):
 
 
 @kernel
-def measure(program, scratch, output, step, number, rows):
+def measure(
+    program: Program, scratch: Scratch, output: Output, step: int, number: int, rows: Rows
+) -> None:
     """Hand on the values of a population on one axis."""
     axis = scratch.axes[program.dim_axis[program.dim_start[step]]]
     n = output.n_measured[number]
@@ -283,7 +287,14 @@ def measure(program, scratch, output, step, number, rows):
 
 
 @kernel
-def walk_block(program, scratch, views, output, n_rows, first_event):
+def walk_block(
+    program: Program,
+    scratch: Scratch,
+    views: Views,
+    output: Output,
+    n_rows: int,
+    first_event: int,
+) -> None:
     """Take one block through all steps; views begin at the block's first row."""
     for row in range(n_rows):
         scratch.alive[0, row] = row
@@ -312,7 +323,14 @@ def walk_block(program, scratch, views, output, n_rows, first_event):
 
 
 @kernel
-def walk(program, scratch, views, output, n_rows, first_event):
+def walk(
+    program: Program,
+    scratch: Scratch,
+    views: Views,
+    output: Output,
+    n_rows: int,
+    first_event: int,
+) -> None:
     """Take n_rows stored rows (as `views`) through the program, block by block."""
     stride = program.stride
     for first in range(0, n_rows, BLOCK):
