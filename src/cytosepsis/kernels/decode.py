@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
 
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int32]
+
 
 class Views(NamedTuple):
     """One buffer of stored rows as every kind of number, and scratch that turns bits to floats.
@@ -45,13 +48,13 @@ UINT32_SWAPPED = 8
 
 
 @kernel
-def swap16(value):
+def swap16(value: int) -> int:
     """Reverse the bytes of a 16-bit number (given and returned as a wider integer)."""
     return ((value & 0xFF) << 8) | (value >> 8)
 
 
 @kernel
-def swap32(value):
+def swap32(value: int) -> int:
     """Reverse the bytes of a 32-bit number held in an int64."""
     return (
         ((value & 0xFF) << 24)
@@ -62,7 +65,9 @@ def swap32(value):
 
 
 @kernel
-def decode_rows(views, code, column, stride, rows, mask, out):
+def decode_rows(
+    views: Views, code: int, column: int, stride: int, rows: Rows, mask: int, out: Floats
+) -> None:
     """Decode one column of the given rows, out[row] = number as float64; rows is int32 (n,)."""
     if code == FLOAT32:
         for row in rows:

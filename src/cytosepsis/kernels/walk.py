@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
+<<<<<<< HEAD
 from cytosepsis.kernels.decode import Views, decode_all, decode_rows
+=======
+from cytosepsis.kernels.decode import Rows, Views, decode_rows
+>>>>>>> kern
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_value
 
@@ -106,10 +110,16 @@ class Output(NamedTuple):
 
 
 @kernel
+<<<<<<< HEAD
 def load(program, scratch, views, d, rows, n_rows):
     """Decode and unmix what dimension d needs: for the given rows, or all where most are alive."""
     dense = 2 * len(rows) > n_rows
     for k in range(program.load_start[d], program.load_start[d + 1]):
+=======
+def load(program: Program, scratch: Scratch, views: Views, step: int, rows: Rows) -> None:
+    """Decode and unmix what a step needs, for the given rows of the block."""
+    for k in range(program.load_start[step], program.load_start[step + 1]):
+>>>>>>> kern
         s = program.load_source[k]
         out = scratch.sources[s]
         mask = program.source_mask[s]
@@ -159,7 +169,7 @@ def mix(out, source, rows, n_rows, dense, weight, first):
 
 
 @kernel
-def transformed(program, d, value):
+def transformed(program: Program, d: int, value: float) -> float:
     """A value of dimension d on the scale on which its gate was drawn."""
     t = program.dim_transform[d]
     if t == NONE:
@@ -169,6 +179,7 @@ def transformed(program, d, value):
 
 
 @kernel
+<<<<<<< HEAD
 def holds(program, d, value):
     """Whether the transform itself puts a linear value between the limits of dimension d."""
     value = transformed(program, d, value)
@@ -191,6 +202,55 @@ def narrow(program, scratch, step, d, rows, n_rows):
     doubt = scratch.doubt
     sure = program.dim_sure[d]
     out = scratch.rows
+=======
+def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
+    """Values of a step's dimensions for its rows, side by side: gathered[dimension, :n]."""
+    first = program.dim_start[step]
+    for d in range(first, program.dim_start[step + 1]):
+        axis = scratch.axes[program.dim_axis[d]]
+        out = scratch.gathered[d - first]
+        for i in range(len(rows)):
+            out[i] = axis[rows[i]]
+
+
+@kernel
+def bands(program: Program, scratch: Scratch, step: int, n: int) -> None:
+    """Interval tests of all dimensions: inside[:n] where not surely out, doubt where not sure."""
+    first = program.dim_start[step]
+    for i in range(n):
+        scratch.inside[i] = True
+        scratch.doubt[i] = False
+    for d in range(first, program.dim_start[step + 1]):
+        sure_band(
+            scratch.gathered[d - first], n, program.dim_sure[d], scratch.inside, scratch.doubt
+        )
+
+
+@kernel
+def rectangle(program: Program, scratch: Scratch, step: int, n: int) -> None:
+    """Fill inside[:n]: by the carried bounds, and close to them by the transform itself."""
+    first = program.dim_start[step]
+    last = program.dim_start[step + 1]
+    bands(program, scratch, step, n)
+    for i in range(n):
+        if not (scratch.doubt[i] and scratch.inside[i]):
+            continue
+        for d in range(first, last):
+            value = transformed(program, d, scratch.gathered[d - first, i])
+            low = program.dim_limits[d, 0]
+            high = program.dim_limits[d, 1]
+            # a NaN bound is open; a NaN value is in no interval
+            if not (value >= low or np.isnan(low)) or value >= high or np.isnan(value):
+                scratch.inside[i] = False
+
+
+@kernel
+def pick(program: Program, scratch: Scratch, step: int, n: int) -> int:
+    """Transform the dimensions of the events not surely out: picked[dimension, :m]; m."""
+    first = program.dim_start[step]
+    last = program.dim_start[step + 1]
+    bands(program, scratch, step, n)
+>>>>>>> kern
     m = 0
     if 2 * len(rows) > n_rows:
         any_doubt = sure_band(axis, n_rows, sure, inside, doubt)
@@ -220,6 +280,7 @@ def narrow(program, scratch, step, d, rows, n_rows):
 
 
 @kernel
+<<<<<<< HEAD
 def shape(program, scratch, step, rows):
     """Leave of the rows those inside a polygon or an ellipse, in scratch.rows; their number."""
     n = len(rows)
@@ -233,6 +294,11 @@ def shape(program, scratch, step, rows):
         else:
             for i in range(n):
                 out[i] = transformed(program, d, axis[rows[i]])
+=======
+def shape(program: Program, scratch: Scratch, step: int, n: int) -> None:
+    """Fill inside[:n] for a polygon or an ellipse."""
+    m = pick(program, scratch, step, n)
+>>>>>>> kern
     start = program.number_start[step]
     numbers = program.numbers[start : program.number_start[step + 1]]
     if program.kind[step] == POLYGON:
@@ -265,8 +331,13 @@ def compress(scratch, rows):
 
 
 @kernel
+<<<<<<< HEAD
 def boolean(program, scratch, step, rows):
     """Leave the rows for which the combination of memberships holds; their number."""
+=======
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
+    """Fill inside[:n] from the membership of other populations."""
+>>>>>>> kern
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
         scratch.inside[i] = conjunction
@@ -283,6 +354,7 @@ def boolean(program, scratch, step, rows):
 
 
 @kernel
+<<<<<<< HEAD
 def region(program, scratch, views, step, rows, n_rows):
     """Leave the rows inside a rectangle, polygon or ellipse: dimension by dimension, then whole.
 
@@ -302,6 +374,12 @@ def region(program, scratch, views, step, rows, n_rows):
 @kernel
 def settle(program, scratch, output, step, rows, m, first_event):
     """Turn the m rows in scratch.rows into the step's population: rows, count, membership."""
+=======
+def survive(
+    program: Program, scratch: Scratch, output: Output, step: int, rows: Rows, first_event: int
+) -> None:
+    """Turn inside[:n] into the step's population: alive rows, count, membership."""
+>>>>>>> kern
     p = step + 1
     alive = scratch.alive[p]
     left = scratch.rows
@@ -332,7 +410,9 @@ def settle(program, scratch, output, step, rows, m, first_event):
 
 
 @kernel
-def measure(program, scratch, output, step, number, rows):
+def measure(
+    program: Program, scratch: Scratch, output: Output, step: int, number: int, rows: Rows
+) -> None:
     """Hand on the values of a population on one axis."""
     axis = scratch.axes[program.dim_axis[program.dim_start[step]]]
     n = output.n_measured[number]
@@ -343,7 +423,14 @@ def measure(program, scratch, output, step, number, rows):
 
 
 @kernel
-def walk_block(program, scratch, views, output, n_rows, first_event):
+def walk_block(
+    program: Program,
+    scratch: Scratch,
+    views: Views,
+    output: Output,
+    n_rows: int,
+    first_event: int,
+) -> None:
     """Take one block through all steps; views begin at the block's first row."""
     for row in range(n_rows):
         scratch.alive[0, row] = row
@@ -368,7 +455,14 @@ def walk_block(program, scratch, views, output, n_rows, first_event):
 
 
 @kernel
-def walk(program, scratch, views, output, n_rows, first_event):
+def walk(
+    program: Program,
+    scratch: Scratch,
+    views: Views,
+    output: Output,
+    n_rows: int,
+    first_event: int,
+) -> None:
     """Take n_rows stored rows (as `views`) through the program, block by block."""
     stride = program.stride
     for first in range(0, n_rows, BLOCK):
