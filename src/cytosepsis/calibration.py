@@ -46,7 +46,9 @@ class BeadLot:
             wrong = f"lists a value twice: {_list(values)}"
         else:
             return
-        raise CalibrationError(f"bead lot {self.name} {wrong}. See the kit's flyer", code="bead_lot")
+        raise CalibrationError(
+            f"bead lot {self.name} {wrong}. See the kit's flyer", code="bead_lot"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,9 @@ def decode_rows(
 
 
 @kernel
-def decode_all(views, code, column, stride, n_rows, mask, out):
+def decode_all(
+    views: Views, code: int, column: int, stride: int, n_rows: int, mask: int, out: Floats
+) -> None:
     """Decode one column of the first n_rows rows, out[row] = number as float64."""
     place = column
     if code == FLOAT32:

@@ -169,13 +169,8 @@ def in_ellipse(
 
 
 @kernel
-<<<<<<< HEAD
-def sure_band(x, n, sure, inside, doubt):
+def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> bool:
     """Interval test on the linear axis: inside[:n] where not surely out, doubt[:n] where not sure.
-=======
-def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> None:
-    """Interval test on the linear axis: inside[:n] &= surely in, doubt[:n] |= not sure.
->>>>>>> kern
 
     sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
     and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.

@@ -14,11 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-<<<<<<< HEAD
 from cytosepsis.kernels.decode import Views, decode_all, decode_rows
-=======
-from cytosepsis.kernels.decode import Rows, Views, decode_rows
->>>>>>> kern
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_value
 
@@ -110,16 +106,10 @@ class Output(NamedTuple):
 
 
 @kernel
-<<<<<<< HEAD
-def load(program, scratch, views, d, rows, n_rows):
+def load(program: Program, scratch: Scratch, views: Views, d: int, rows: Rows, n_rows: int) -> None:
     """Decode and unmix what dimension d needs: for the given rows, or all where most are alive."""
     dense = 2 * len(rows) > n_rows
     for k in range(program.load_start[d], program.load_start[d + 1]):
-=======
-def load(program: Program, scratch: Scratch, views: Views, step: int, rows: Rows) -> None:
-    """Decode and unmix what a step needs, for the given rows of the block."""
-    for k in range(program.load_start[step], program.load_start[step + 1]):
->>>>>>> kern
         s = program.load_source[k]
         out = scratch.sources[s]
         mask = program.source_mask[s]
@@ -139,7 +129,7 @@ def load(program: Program, scratch: Scratch, views: Views, step: int, rows: Rows
 
 
 @kernel
-def scale(out, rows, n_rows, dense, gain, factor):
+def scale(out: Floats, rows: Rows, n_rows: int, dense: bool, gain: float, factor: float) -> None:
     """Divide by a gain and multiply by a time step where they are not 1."""
     if gain == 1.0 and factor == 1.0:
         return
@@ -152,7 +142,9 @@ def scale(out, rows, n_rows, dense, gain, factor):
 
 
 @kernel
-def mix(out, source, rows, n_rows, dense, weight, first):
+def mix(
+    out: Floats, source: Floats, rows: Rows, n_rows: int, dense: bool, weight: float, first: bool
+) -> None:
     """Set (first) or add to out the weighted source."""
     if dense and first:
         for i in range(n_rows):
@@ -179,8 +171,7 @@ def transformed(program: Program, d: int, value: float) -> float:
 
 
 @kernel
-<<<<<<< HEAD
-def holds(program, d, value):
+def holds(program: Program, d: int, value: float) -> bool:
     """Whether the transform itself puts a linear value between the limits of dimension d."""
     value = transformed(program, d, value)
     low = program.dim_limits[d, 0]
@@ -191,7 +182,7 @@ def holds(program, d, value):
 
 
 @kernel
-def narrow(program, scratch, step, d, rows, n_rows):
+def narrow(program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int) -> int:
     """Leave of the rows those that dimension d does not surely put outside; their number.
 
     The survivors are written to scratch.rows. For a rectangle the test is final: what the carried
@@ -202,55 +193,6 @@ def narrow(program, scratch, step, d, rows, n_rows):
     doubt = scratch.doubt
     sure = program.dim_sure[d]
     out = scratch.rows
-=======
-def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
-    """Values of a step's dimensions for its rows, side by side: gathered[dimension, :n]."""
-    first = program.dim_start[step]
-    for d in range(first, program.dim_start[step + 1]):
-        axis = scratch.axes[program.dim_axis[d]]
-        out = scratch.gathered[d - first]
-        for i in range(len(rows)):
-            out[i] = axis[rows[i]]
-
-
-@kernel
-def bands(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Interval tests of all dimensions: inside[:n] where not surely out, doubt where not sure."""
-    first = program.dim_start[step]
-    for i in range(n):
-        scratch.inside[i] = True
-        scratch.doubt[i] = False
-    for d in range(first, program.dim_start[step + 1]):
-        sure_band(
-            scratch.gathered[d - first], n, program.dim_sure[d], scratch.inside, scratch.doubt
-        )
-
-
-@kernel
-def rectangle(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Fill inside[:n]: by the carried bounds, and close to them by the transform itself."""
-    first = program.dim_start[step]
-    last = program.dim_start[step + 1]
-    bands(program, scratch, step, n)
-    for i in range(n):
-        if not (scratch.doubt[i] and scratch.inside[i]):
-            continue
-        for d in range(first, last):
-            value = transformed(program, d, scratch.gathered[d - first, i])
-            low = program.dim_limits[d, 0]
-            high = program.dim_limits[d, 1]
-            # a NaN bound is open; a NaN value is in no interval
-            if not (value >= low or np.isnan(low)) or value >= high or np.isnan(value):
-                scratch.inside[i] = False
-
-
-@kernel
-def pick(program: Program, scratch: Scratch, step: int, n: int) -> int:
-    """Transform the dimensions of the events not surely out: picked[dimension, :m]; m."""
-    first = program.dim_start[step]
-    last = program.dim_start[step + 1]
-    bands(program, scratch, step, n)
->>>>>>> kern
     m = 0
     if 2 * len(rows) > n_rows:
         any_doubt = sure_band(axis, n_rows, sure, inside, doubt)
@@ -280,8 +222,7 @@ def pick(program: Program, scratch: Scratch, step: int, n: int) -> int:
 
 
 @kernel
-<<<<<<< HEAD
-def shape(program, scratch, step, rows):
+def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
     """Leave of the rows those inside a polygon or an ellipse, in scratch.rows; their number."""
     n = len(rows)
     first = program.dim_start[step]
@@ -294,11 +235,6 @@ def shape(program, scratch, step, rows):
         else:
             for i in range(n):
                 out[i] = transformed(program, d, axis[rows[i]])
-=======
-def shape(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Fill inside[:n] for a polygon or an ellipse."""
-    m = pick(program, scratch, step, n)
->>>>>>> kern
     start = program.number_start[step]
     numbers = program.numbers[start : program.number_start[step + 1]]
     if program.kind[step] == POLYGON:
@@ -319,7 +255,7 @@ def shape(program: Program, scratch: Scratch, step: int, n: int) -> None:
 
 
 @kernel
-def compress(scratch, rows):
+def compress(scratch: Scratch, rows: Rows) -> int:
     """Keep the rows whose inside is set, in scratch.rows; their number."""
     out = scratch.rows
     m = 0
@@ -331,13 +267,8 @@ def compress(scratch, rows):
 
 
 @kernel
-<<<<<<< HEAD
-def boolean(program, scratch, step, rows):
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
     """Leave the rows for which the combination of memberships holds; their number."""
-=======
-def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
-    """Fill inside[:n] from the membership of other populations."""
->>>>>>> kern
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
         scratch.inside[i] = conjunction
@@ -354,8 +285,9 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
 
 
 @kernel
-<<<<<<< HEAD
-def region(program, scratch, views, step, rows, n_rows):
+def region(
+    program: Program, scratch: Scratch, views: Views, step: int, rows: Rows, n_rows: int
+) -> int:
     """Leave the rows inside a rectangle, polygon or ellipse: dimension by dimension, then whole.
 
     A dimension is decoded and unmixed only for what the ones before it have left.
@@ -372,14 +304,16 @@ def region(program, scratch, views, step, rows, n_rows):
 
 
 @kernel
-def settle(program, scratch, output, step, rows, m, first_event):
-    """Turn the m rows in scratch.rows into the step's population: rows, count, membership."""
-=======
-def survive(
-    program: Program, scratch: Scratch, output: Output, step: int, rows: Rows, first_event: int
+def settle(
+    program: Program,
+    scratch: Scratch,
+    output: Output,
+    step: int,
+    rows: Rows,
+    m: int,
+    first_event: int,
 ) -> None:
-    """Turn inside[:n] into the step's population: alive rows, count, membership."""
->>>>>>> kern
+    """Turn the m rows in scratch.rows into the step's population: rows, count, membership."""
     p = step + 1
     alive = scratch.alive[p]
     left = scratch.rows
@@ -424,12 +358,7 @@ def measure(
 
 @kernel
 def walk_block(
-    program: Program,
-    scratch: Scratch,
-    views: Views,
-    output: Output,
-    n_rows: int,
-    first_event: int,
+    program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
     for row in range(n_rows):
@@ -456,12 +385,7 @@ def walk_block(
 
 @kernel
 def walk(
-    program: Program,
-    scratch: Scratch,
-    views: Views,
-    output: Output,
-    n_rows: int,
-    first_event: int,
+    program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take n_rows stored rows (as `views`) through the program, block by block."""
     stride = program.stride
