@@ -363,8 +363,8 @@ def test_patients_are_compared_over_all_sheets(tmp_path: Path) -> None:
         clinical_csv="patient_id,shock_onset\n123,2024-03-01\n00123,2024-03-01\n",
     )
     assert found == [
-        "sheets: column patient_id: '00123', '123' look alike and are kept apart. Is it one "
-        "patient_id?"
+        "sheets: column patient_id: '00123' (samples), '123' (clinical) look alike and are kept "
+        "apart. Is it one patient_id?"
     ]
 
 
