@@ -94,7 +94,7 @@ SHEET = (
     _text("draw_id", "The sheet's name of the draw that the tube belongs to."),
     _truth("use", "False: kept here, out of `patients` and of analyses."),
     _text("use_reason", "Why not used."),
-    _text("role", "`sample`, or the kind of control: `isotype`, `fmo`, `unstained`, …"),
+    _text("role", "`sample`, or a control: `isotype`, `fmo`, `unstained` or `single_stain`."),
     _text("control_for", "The sample or run that a control serves."),
     _text("bead_run", "The bead run that the sheet names; the one that was used stands in `abc`."),
     _text("condition", "Ex vivo condition."),
