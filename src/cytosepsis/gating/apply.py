@@ -125,13 +125,14 @@ def _walk(
     collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
     scratch = _scratch(program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
+    numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first = 0
     for block in _linear_blocks(raw):
         rows = len(block)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, _views(block, bits), output, rows, first)
+        walk.walk(program, scratch, _views(block, bits, numbers), output, rows, first)
         for number, parts in enumerate(collected):
             parts.append(output.measured[number, : output.n_measured[number]].copy())
         first += rows
@@ -169,7 +170,7 @@ def _stored_blocks(raw: RawEvents, rows: int) -> Iterable[NDArray[np.float64]]:
             yield block.astype(np.float64)
 
 
-def _views(block: NDArray[Any], bits: NDArray[np.uint32]) -> Views:
+def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:
     flat = block.reshape(-1).view(np.uint8)
 
     def seen_as(kind: type[Any]) -> NDArray[Any]:
@@ -185,6 +186,7 @@ def _views(block: NDArray[Any], bits: NDArray[np.uint32]) -> Views:
         bits32=bits,
         float32=bits.view(np.float32),
         float64=bits.view(np.float64),
+        rows=rows,
     )
 
 
@@ -195,15 +197,12 @@ def _scratch(program: walk.Program) -> walk.Scratch:
     return walk.Scratch(
         sources=np.empty((len(program.source_column), block)),
         axes=np.empty((len(program.axis_start) - 1, block)),
-        alive=np.empty((n_populations, block), dtype=np.int32),
+        alive=np.empty((n_populations, block), dtype=np.uint32),
         n_alive=np.zeros(n_populations, dtype=np.int64),
         member=np.zeros((n_populations, block), dtype=np.uint8),
         gathered=np.empty((dimensions, block)),
-        picked=np.empty((dimensions, block)),
-        rows=np.empty(block, dtype=np.int32),
+        rows=np.empty(block, dtype=np.uint32),
         inside=np.empty(block, dtype=np.bool_),
         doubt=np.empty(block, dtype=np.bool_),
-        inside_picked=np.empty(block, dtype=np.bool_),
-        doubt_picked=np.empty(block, dtype=np.bool_),
         expansion=empty_expansion(),
     )

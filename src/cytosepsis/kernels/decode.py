@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
 
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int32]
+
 
 class Views(NamedTuple):
     """One buffer of stored rows as every kind of number, and scratch that turns bits to floats.
@@ -30,6 +33,7 @@ class Views(NamedTuple):
     bits32: NDArray[np.uint32]
     float32: NDArray[np.float32]
     float64: NDArray[np.float64]
+    rows: NDArray[np.uint32]  # scratch: row numbers
 
 
 FLOAT32 = 0
@@ -44,13 +48,13 @@ UINT32_SWAPPED = 8
 
 
 @kernel
-def swap16(value):
+def swap16(value: int) -> int:
     """Reverse the bytes of a 16-bit number (given and returned as a wider integer)."""
     return ((value & 0xFF) << 8) | (value >> 8)
 
 
 @kernel
-def swap32(value):
+def swap32(value: int) -> int:
     """Reverse the bytes of a 32-bit number held in an int64."""
     return (
         ((value & 0xFF) << 24)
@@ -61,7 +65,9 @@ def swap32(value):
 
 
 @kernel
-def decode_rows(views, code, column, stride, rows, mask, out):
+def decode_rows(
+    views: Views, code: int, column: int, stride: int, rows: Rows, mask: int, out: Floats
+) -> None:
     """Decode one column of the given rows, out[row] = number as float64; rows is int32 (n,)."""
     if code == FLOAT32:
         for row in rows:
@@ -96,3 +102,33 @@ def decode_rows(views, code, column, stride, rows, mask, out):
     else:
         for row in rows:
             out[row] = swap32(views.u32[column + row * stride]) & mask
+
+
+@kernel
+def decode_all(
+    views: Views, code: int, column: int, stride: int, n_rows: int, mask: int, out: Floats
+) -> None:
+    """Decode one column of the first n_rows rows, out[row] = number as float64."""
+    place = column
+    if code == FLOAT32:
+        for row in range(n_rows):
+            out[row] = views.f32[place]
+            place += stride
+    elif code == FLOAT32_SWAPPED:
+        for row in range(n_rows):
+            views.bits32[row] = swap32(views.u32[place])
+            place += stride
+        for row in range(n_rows):
+            out[row] = views.float32[row]
+    elif code == FLOAT64:
+        for row in range(n_rows):
+            out[row] = views.f64[place]
+            place += stride
+    elif code == UINT16:
+        for row in range(n_rows):
+            out[row] = views.u16[place] & mask
+            place += stride
+    else:
+        for row in range(n_rows):
+            views.rows[row] = row
+        decode_rows(views, code, column, stride, views.rows[:n_rows], mask, out)

@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
+
+Floats = NDArray[np.float64]
 
 NONE = -1
 LINEAR = 0
@@ -31,7 +34,9 @@ BOUND_MAX = 7
 
 
 @kernel
-def logicle_root(value, scale, b, d, ratio, slope):
+def logicle_root(
+    value: float, scale: float, b: float, d: float, ratio: float, slope: float
+) -> float:
     """u ≥ 0 with scale·(expm1(b·u) - ratio·expm1(-d·u)) = value, for value > 0."""
     if value > 1e200 * scale:  # the rest of the function no longer counts, and would overflow
         return (math.log(value) - math.log(scale)) / b
@@ -51,7 +56,7 @@ def logicle_root(value, scale, b, d, ratio, slope):
 
 
 @kernel
-def hyperlog_root(value, scale, b, c):
+def hyperlog_root(value: float, scale: float, b: float, c: float) -> float:
     """u ≥ 0 with scale·expm1(b·u) + c·u = value, for value > 0."""
     if value > 1e200 * scale:
         return (math.log(value) - math.log(scale)) / b
@@ -70,7 +75,7 @@ def hyperlog_root(value, scale, b, c):
 
 
 @kernel
-def table_value(table, value):
+def table_value(table: Floats, value: float) -> float:
     """Linear interpolation of the row number in an increasing table; its ends beyond it."""
     last = len(table) - 1
     if value <= table[0]:
@@ -89,7 +94,7 @@ def table_value(table, value):
 
 
 @kernel
-def unbounded_value(kind, numbers, table, value):
+def unbounded_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """Transform one value, bounds of the transform not yet applied; NaN gives NaN, ±inf ±inf."""
     if kind == LINEAR:
         return (value + numbers[0]) / numbers[1]
@@ -119,7 +124,7 @@ def unbounded_value(kind, numbers, table, value):
 
 
 @kernel
-def transform_value(kind, numbers, table, value):
+def transform_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """Transform one value; results beyond the transform's bounds are set to the bound.
 
     Gating-ML 2.0, 6.7: bounds are part of the transform. NaN gives NaN.
@@ -137,14 +142,14 @@ def transform_value(kind, numbers, table, value):
 
 
 @kernel
-def transform_many(kind, numbers, table, values, out):
+def transform_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> None:
     """Transform (n,) values into out (n,)."""
     for i in range(len(values)):
         out[i] = transform_value(kind, numbers, table, values[i])
 
 
 @kernel
-def inverse_value(kind, numbers, table, value):
+def inverse_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """The linear value that a transformed one comes from; bounds are not undone."""
     if kind == NONE:
         return value
@@ -170,7 +175,7 @@ def inverse_value(kind, numbers, table, value):
 
 
 @kernel
-def inverse_many(kind, numbers, table, values, out):
+def inverse_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> None:
     """Linear values of (n,) transformed ones, into out (n,)."""
     for i in range(len(values)):
         out[i] = inverse_value(kind, numbers, table, values[i])
