@@ -23,6 +23,7 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Polygon,
     Rectangle,
+    is_covariance,
     path_of,
 )
 from cytosepsis.kernels import decode, walk
