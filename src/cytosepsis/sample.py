@@ -107,7 +107,7 @@ SampleOutcome = SampleResult | SampleFailure
 
 @dataclass(frozen=True, slots=True)
 class BeadRunResult:
-    """What a bead file gave for one channel and statistic: a calibration, or the reason for none."""
+    """What a bead file gave for one channel and statistic: a calibration or why there is none."""
 
     bead_run: str
     channel: str  # $PnN
@@ -190,7 +190,7 @@ def _supervised(
         return failed("unreadable", f"cannot be read: {error.strerror}", "read", False)
     except MemoryError:
         return failed("out_of_memory", "the file needs more memory than there is", None, False)
-    except Exception as error:  # a fault of ours must cost one row, not the run
+    except Exception as error:  # noqa: BLE001  a fault of ours must cost one row, not the run
         return failed("unforeseen", f"{type(error).__name__}: {error}", None, True)
 
 
@@ -406,7 +406,7 @@ def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
 
 
 def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
-    """Fit the line of one bead acquisition: what goes wrong is in the result, never an exception."""
+    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised."""
     blank = BeadRunResult(
         bead_run=task.bead_run.bead_run,
         channel=task.accepted[0],
