@@ -23,6 +23,7 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Polygon,
     Rectangle,
+    is_covariance,
     path_of,
 )
 from cytosepsis.gating.row_form import RowForm
@@ -313,6 +314,9 @@ class _Builder:
         return _Dim(self._axis(axis), self._transform(axis.transform), _OPEN, band)
 
     def _ellipse_box(self, gate: Ellipse, k: int) -> _Dim:
+        if not is_covariance(np.array(gate.covariance)):
+            # Gating-ML's own compliance file has such a gate: the region is not bounded.
+            return self._interval(gate.axes[k], None, None)
         reach = float(np.sqrt(gate.distance_square * gate.covariance[k][k])) * (1 + 1e-9)
         low, high = gate.mean[k] - reach, gate.mean[k] + reach
         margin = 1e-9 * max(abs(low), abs(high))
