@@ -70,13 +70,14 @@ def write_json(document: object) -> None:
 
 
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table for people on stdout; columns of numbers are right-aligned."""
+    """Write a titled table for people on stdout; columns of numbers are right-aligned."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    typer.echo(safe(title))
     kept = [list(row) for row in rows]
-    table = Table(title=Text(safe(title)), title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
         values = [row[index] for row in kept if row[index] is not None]
         numeric = bool(values) and all(isinstance(value, int | float) for value in values)
@@ -98,7 +99,7 @@ def _cell(value: object) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:.4g}"
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
         case _:
             return safe(value)
 
