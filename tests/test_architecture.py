@@ -48,7 +48,12 @@ BREACHES: list[tuple[Rule, str, str, str]] = [
         "try:\n    f()\nexcept Exception:\n    pass",
         "try:\n    f()\nexcept (OSError, ValueError):\n    pass",
     ),
-    (rules.broad_except_faults, "tables.py", "try:\n    f()\nexcept:\n    pass", "f()"),
+    (
+        rules.broad_except_faults,
+        "tables.py",
+        "try:\n    f()\nexcept:\n    raise ValueError",
+        "try:\n    f()\nexcept:\n    tidy()\n    raise",
+    ),
     (
         rules.broad_except_faults,
         "tables.py",

@@ -159,7 +159,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     populations = gate(
         raw, plan, channels=dict(assay.channels), spillover=spillover, measures=measures
     )
-    counts = _counts(populations, plan)
+    counts = population_counts(populations, plan)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
@@ -257,7 +257,10 @@ def _full_path(population: str, plan: GatingPlan) -> str:
 # ---------------------------------------------------------------------------- its numbers
 
 
-def _counts(populations: Populations, plan: GatingPlan) -> tuple[PopulationCount, ...]:
+def population_counts(
+    populations: Populations, plan: GatingPlan
+) -> tuple[PopulationCount, ...]:
+    """Every population's events and fractions, root first, in the plan's order."""
     counts = populations.n_events
     root = counts[ROOT]
     rows = [PopulationCount(ROOT, ROOT, root, 1.0 if root else None, 1.0 if root else None)]

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import GatingError
-from cytosepsis.gating.transform_limits import transform_faults
-from cytosepsis.transforms import Transform
+from cytosepsis.transforms import Transform, transform_faults
 
 ROOT = "root"
 
