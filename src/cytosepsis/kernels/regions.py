@@ -169,20 +169,31 @@ def in_ellipse(
 
 
 @kernel
-def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> bool:
-    """Interval test on the linear axis: inside[:n] where not surely out, doubt[:n] where not sure.
+def sure_band(x: Floats, n: int, sure: Floats, first: bool, inside: Bools, doubt: Bools) -> bool:
+    """Interval test on the linear axis; returns whether anything is in doubt.
 
     sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
     and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.
-    Returns whether anything is in doubt.
+    inside[:n] is set (`first`) or cleared by what is surely out, doubt[:n] set by what is unsure.
     """
     in_low, in_high, out_low, out_high = sure[0], sure[1], sure[2], sure[3]
+    if in_low == out_low and (in_high == out_high or (np.isnan(in_high) and np.isnan(out_high))):
+        if first:
+            for i in range(n):
+                inside[i] = (x[i] >= out_low) & (not (x[i] >= out_high))
+        else:
+            for i in range(n):
+                inside[i] = inside[i] & (x[i] >= out_low) & (not (x[i] >= out_high))
+        return False
+    if first:
+        for i in range(n):
+            inside[i] = True
     doubts = 0
     for i in range(n):
         value = x[i]
         surely = (value >= in_low) & (not (value >= in_high))
         maybe = (value >= out_low) & (not (value >= out_high))
-        inside[i] = maybe
+        inside[i] = inside[i] & maybe
         doubt[i] = maybe & (not surely)
         doubts += maybe & (not surely)
     return doubts > 0
