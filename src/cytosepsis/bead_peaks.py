@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -59,6 +60,11 @@ class Peak:
     n_saturated: int  # events at or above the channel's top
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether half of its events saturate: of its median only a lower bound is known."""
+        return self.n_saturated >= 0.5 * self.n_events
+
+    @property
     def cv(self) -> float:
         """Robust coefficient of variation, a fraction; infinite at or below zero."""
         return self.robust_sd / self.median if self.median > 0 else math.inf
@@ -90,7 +96,7 @@ def single_beads(scatter: Float) -> Mask:
     if usable.sum() <= 0.5 * len(scatter):
         return everything
     logs = np.log10(np.where(usable[:, None], scatter, 1.0))
-    kept = usable & _densest(logs[:, 0], logs[:, 1], usable)
+    kept: Mask = usable & _densest(logs[:, 0], logs[:, 1], usable)
     if kept.sum() < MIN_SINGLETS * len(scatter):
         return everything
     if scatter.shape[1] > 2:
@@ -170,12 +176,12 @@ def find_peaks(intensity: Float, *, top: float | None = None) -> tuple[Peak, ...
     counts = spread_counts(axis, low, low + n_bins * BIN_DECADES, n_bins, BIN_DECADES * 10)
     modes = _modes(counts)
     densities = smooth(counts, SCALES[1] / BIN_DECADES)
-    valleys = [lowest_between(densities, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+    valleys = [lowest_between(densities, a, b) for a, b in pairwise(modes)]
     edges = low + (np.array([0, *valleys, n_bins - 1], dtype=np.float64) + 0.5) * BIN_DECADES
     bounds = np.searchsorted(axis, edges)
     ceiling = _ceiling(ordered, top)
     peaks = (
-        _measure(ordered[a:b], axis[a:b], ceiling) for a, b in zip(bounds, bounds[1:], strict=False)
+        _measure(ordered[a:b], axis[a:b], ceiling) for a, b in pairwise(bounds)
     )
     return tuple(peak for peak in peaks if peak is not None)
 
@@ -212,7 +218,7 @@ def _modes(counts: Float) -> list[int]:
     for decades in SCALES:
         density = smooth(counts, decades / BIN_DECADES)
         modes = _significant(density, decades / BIN_DECADES)
-        valleys = [lowest_between(density, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+        valleys = [lowest_between(density, a, b) for a, b in pairwise(modes)]
         ends = [0, *valleys, counts.size]
         new = [
             mode
@@ -231,7 +237,7 @@ def _significant(density: Float, sigma: float) -> list[int]:
     """
     events = density * (sigma * math.sqrt(2.0 * math.pi))
     modes = [int(mode) for mode in local_maxima(density)]
-    valleys = [lowest_between(density, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+    valleys = [lowest_between(density, a, b) for a, b in pairwise(modes)]
     # beyond the first and last mode the density is nothing
     floors = [0.0, *(float(events[valley]) for valley in valleys), 0.0]
     while modes:
@@ -301,11 +307,12 @@ def _measure(values: Float, axis: Float, ceiling: float) -> Peak | None:
 def _window(axis: Float) -> tuple[int, int, float]:
     """First and last + 1 event of a peak, and its half-width in robust SDs.
 
-    Begins narrow, at the shortest interval with three tenths of the events, and widens until the
-    window fits the SD of what is in it: debris around a level leaves the window at the level. As
-    wide on one side of the median as on the other, or a near valley would pull the median away.
+    Begins at the shortest interval with three tenths of the events (up to half of few: the
+    shortest of many small ones is a chance clump) and widens until the window fits the SD of what
+    is in it: debris around a level leaves the window at the level. As wide on one side of the
+    median as on the other, or a near valley would pull the median away.
     """
-    n_inside = max(MIN_PEAK_EVENTS, int(0.3 * axis.size))
+    n_inside = max(MIN_PEAK_EVENTS, min(axis.size // 2, 60), int(0.3 * axis.size))
     first, last = shortest_interval(axis, n_inside)
     tenths = NormalDist().inv_cdf(0.5 + 0.5 * n_inside / (axis.size + 1))
     centre = 0.5 * (first + last)

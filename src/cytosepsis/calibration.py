@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
@@ -46,7 +47,9 @@ class BeadLot:
             wrong = f"lists a value twice: {_list(values)}"
         else:
             return
-        raise CalibrationError(f"bead lot {self.name} {wrong}. See the kit's flyer", code="bead_lot")
+        raise CalibrationError(
+            f"bead lot {self.name} {wrong}. See the kit's flyer", code="bead_lot"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,11 +320,15 @@ def _complete(match: Match | None, lot: BeadLot) -> bool:
 
 
 def _levels_missing(peaks: Sequence[Peak], lot: BeadLot) -> CalibrationError:
-    found = _list([peak.median for peak in peaks]) if peaks else "none"
-    wanted = len(lot.pe_molecules)
-    n_found = min(len(peaks), wanted)
+    found = [peak for peak in peaks if peak.median > 0 and not peak.is_saturated]
+    where = f" (at intensities {_list([peak.median for peak in found])})" if found else ""
+    top = "".join(
+        f"; one saturates at {peak.median:.6g}, lower the detector's voltage"
+        for peak in peaks
+        if peak.is_saturated
+    )
     return CalibrationError(
-        f"{n_found} of {wanted} peaks found (at intensities {found}). "
+        f"{len(found)} of {len(lot.pe_molecules)} peaks found{where}{top}. "
         f"Check the bead file or lot {lot.name}",
         code="levels_missing",
     )
@@ -370,7 +377,7 @@ def _doubts_of_match(match: Match, lot: BeadLot, limits: BeadLimits) -> list[str
     peaks = match.peaks
     apart = [
         (bright.median - dim.median) / max(bright.robust_sd + dim.robust_sd, 1e-300)
-        for dim, bright in zip(peaks, peaks[1:], strict=False)
+        for dim, bright in pairwise(peaks)
     ]
     raised = {
         "levels_missing": len(peaks) < len(lot.pe_molecules),
@@ -378,7 +385,8 @@ def _doubts_of_match(match: Match, lot: BeadLot, limits: BeadLimits) -> list[str
         "peaks_unexplained": bool(match.unexplained),
         "levels_not_separated": min(apart) < limits.separation,
         "level_saturated": any(
-            peak.n_saturated > limits.saturated_fraction * peak.n_events for peak in peaks
+            peak.n_saturated > limits.saturated_fraction * peak.n_events
+            for peak in (*peaks, *match.saturated)
         ),
     }
     return [code for code, is_raised in raised.items() if is_raised]
