@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytosepsis.bead_levels import fit_line, match_levels
-from cytosepsis.bead_peaks import find_peaks, single_beads
+from cytosepsis.bead_peaks import find_peaks
+from cytosepsis.bead_scatter import scatter_columns, single_beads
 from cytosepsis.calibration import (
     BeadLevel,
     BeadLimits,
@@ -370,6 +371,19 @@ def test_scatter_that_cannot_tell_keeps_everything():
     assert single_beads(np.full((1000, 2), 5.0)).all()
     assert single_beads(np.full((1000, 2), -5.0)).all()
     assert single_beads(np.empty((0, 2))).size == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (("Time", "SSC-A", "FSC-A", "FSC-H", "PE-A"), (2, 1, 3)),
+        (("FSC-H", "SSC-H", "FL2-H"), (0, 1)),
+        (("FS PEAK LIN", "FS INT LIN", "SS INT LIN", "FL2 INT LOG"), (1, 2, 0)),
+        (("FSC", "PE"), ()),
+    ],
+)
+def test_scatter_parameters_by_the_names_of_the_makers(names, columns):
+    assert scatter_columns(names) == columns
 
 
 def test_a_height_tells_doublets_that_area_does_not():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import naive
 from cytosepsis.kernels import density
 
 FINITE = st.floats(-50.0, 50.0, allow_nan=False)
