@@ -211,6 +211,20 @@ def test_a_lot_with_fewer_levels_than_the_file_is_never_ok():
     assert {"peaks_unexplained", "levels_ambiguous"} & set(calibration.flags)
 
 
+def test_two_lines_that_are_as_straight_are_flagged():
+    # five levels four times apart, a lot of four such levels, and nothing that says which four
+    levels = tuple(500.0 * 4**k for k in range(5))
+    for lot in (levels[1:], levels[:4]):
+        assert "levels_ambiguous" in line_of(Beads(levels), lot=lot).flags
+
+
+def test_a_blank_that_continues_the_line_is_no_level():
+    levels = LOTS["geometric"]
+    dimmest = 10 ** (SLOPE * math.log10(levels[0]) + truth(levels))
+    calibration = line_of(Beads(levels, blank=dimmest / 4, noise=dimmest / 8))
+    assert_right(calibration, levels)
+
+
 def test_a_slope_far_off_fails_the_run():
     lot = tuple(10 * (level / 10) ** 0.75 for level in QUANTI)
     calibration = line_of(Beads(), lot=lot)
