@@ -4,9 +4,9 @@ Every ascending choice of peaks for the levels is weighed; what a choice leaves 
 debris, doublets) costs according to how well it explains it. A choice that nearly wins with another
 line makes the result ambiguous, and that is said.
 
-What no file can tell: in a lot whose levels are evenly spaced, a blank that happens to lie where the
-line continues, together with an absent brightest level, looks like the whole lot. A control chart
-of the intercept shows it.
+What no file can tell: in a lot whose levels are evenly spaced, a blank that happens to lie where
+the line continues, together with an absent brightest level, looks like the whole lot. A control
+chart of the intercept shows it.
 """
 
 from __future__ import annotations
