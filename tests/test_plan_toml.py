@@ -333,6 +333,7 @@ def test_all_faults_at_once():
     assert [line.split(":")[0] for line in lines] == [
         "gates[0].ranges (a)",
         "gates[1].z (b)",
+        "gates[1].vertices[0] (b)",
     ]
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import builtins
+import csv
+import io
+import zipfile
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,8 +117,6 @@ def test_big_endian_utf16_and_old_mac_line_ends(tmp_path: Path) -> None:
 
 
 def workbook(path: Path, rows: list[list[object]], *, first_row: int = 0, pages: int = 1) -> Path:
-    import xlsxwriter
-
     book = xlsxwriter.Workbook(str(path))
     day = book.add_format({"num_format": "dd/mm/yyyy"})
     for page in range(pages):
@@ -141,9 +144,27 @@ def test_excel_cells_become_text(tmp_path: Path) -> None:
     )
     sheet = read_sheet(path)
     assert cells_of(sheet) == [
-        (4, dict(id="123", drawn_at="2024-03-01 14:30:00", dose="0.5", use="true", note="00123")),
-        (5, dict(id="P2", drawn_at="2024-03-02", dose="3", use="false", note=None)),
-        (6, dict(id="20240301123456", drawn_at="2024-03-05", dose=None, use=None, note="é")),
+        (
+            4,
+            {
+                "id": "123",
+                "drawn_at": "2024-03-01 14:30:00",
+                "dose": "0.5",
+                "use": "true",
+                "note": "00123",
+            },
+        ),
+        (5, {"id": "P2", "drawn_at": "2024-03-02", "dose": "3", "use": "false", "note": None}),
+        (
+            6,
+            {
+                "id": "20240301123456",
+                "drawn_at": "2024-03-05",
+                "dose": None,
+                "use": None,
+                "note": "é",
+            },
+        ),
     ]
     assert sheet.notes == ()
     assert sheet.separator is None
@@ -166,8 +187,17 @@ def test_parquet_cells_become_text(tmp_path: Path) -> None:
     )
     frame.write_parquet(tmp_path / "s.parquet")
     assert cells_of(read_sheet(tmp_path / "s.parquet")) == [
-        (2, dict(id="123", dose="0.5", day="2024-03-01", at="2024-03-01 00:00:00", use="true")),
-        (3, dict(id=None, dose="2", day=None, at="2024-03-01 14:30:00", use="false")),
+        (
+            2,
+            {
+                "id": "123",
+                "dose": "0.5",
+                "day": "2024-03-01",
+                "at": "2024-03-01 00:00:00",
+                "use": "true",
+            },
+        ),
+        (3, {"id": None, "dose": "2", "day": None, "at": "2024-03-01 14:30:00", "use": "false"}),
     ]
 
 
@@ -241,8 +271,6 @@ def test_a_workbook_that_unpacks_too_large_is_refused(
 
 
 def test_a_zip_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "s.xlsx", "w") as archive:
         archive.writestr("hello.txt", "hello")
     with pytest.raises(StudyError, match="cannot be read as an Excel workbook"):
@@ -283,10 +311,6 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), m
     st.lists(st.tuples(plain, plain, plain), min_size=1, max_size=5), st.sampled_from([",", ";"])
 )
 def test_what_a_csv_writer_writes_is_read_back(rows: list[tuple[str, ...]], mark: str) -> None:
-    import csv
-    import io
-    from tempfile import TemporaryDirectory
-
     buffer = io.StringIO(newline="")
     csv.writer(buffer, delimiter=mark, quoting=csv.QUOTE_ALL).writerows(
         [("first", "second", "third"), *rows]

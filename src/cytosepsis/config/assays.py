@@ -26,16 +26,16 @@ _WORKSPACE_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ReadAssay:
-    """An assay and its plan; None where the plan could not be read."""
+    """An assay, the roles it declares, and its plan; None where the plan could not be read."""
 
     assay: Assay
+    roles: tuple[str, ...]
     plan: GatingPlan | None
 
     def knows_channel(self, channel: str) -> bool:
         """Whether a name can be a channel: without roles, every name may be one of the file's."""
-        roles = [role for role, _ in self.assay.channels]
         used = self.plan.channels if self.plan else ()
-        return not roles or channel in roles or channel in used
+        return not self.roles or channel in self.roles or channel in used
 
 
 def read_assays(
@@ -50,7 +50,10 @@ def read_assays(
     for sample in samples:
         if sample.assay in files and sample.path:
             files[sample.assay].append(Path(sample.path).name)
-    return {name: _assay(name, t, reading, files[name]) for name, t in file.assays.items()}
+    return {
+        name: _assay(name, table, reading, roles=file.roles[name], files=files[name])
+        for name, table in file.assays.items()
+    }
 
 
 def resolve_population(name: str, paths: Sequence[str]) -> str:
@@ -69,7 +72,14 @@ def resolve_population(name: str, paths: Sequence[str]) -> str:
     )
 
 
-def _assay(name: str, table: AssayTable, reading: Reading, files: Sequence[str]) -> ReadAssay:
+def _assay(
+    name: str,
+    table: AssayTable,
+    reading: Reading,
+    *,
+    roles: tuple[str, ...],
+    files: Sequence[str],
+) -> ReadAssay:
     place: tuple[str, ...] = ("assays", name)
     gating, plan = _opened(
         table.gating, (*place, "gating"), reading, partial(_read_plan, files=files)
@@ -87,7 +97,7 @@ def _assay(name: str, table: AssayTable, reading: Reading, files: Sequence[str])
         channels=tuple((role, tuple(names)) for role, names in table.channels.items()),
         limits=_limits(table.limits, (*place, "limits"), reading.problems),
     )
-    read = ReadAssay(bare, plan)
+    read = ReadAssay(bare, roles, plan)
     names = Names(read, reading.problems)
     abc = None
     if table.abc is not None:
@@ -124,12 +134,11 @@ class Names:
     def check_channel(self, channel: str, place: Iterable[object]) -> None:
         """Refuse a channel that is no role, nor a name the plan itself uses."""
         if not self.read.knows_channel(channel):
-            roles = [role for role, _ in self.read.assay.channels]
             self.problems.error(
                 FILE,
                 key_path(place),
                 f"found {channel!r}, which is no role of assay {self.read.assay.name}."
-                f"{nearest(channel, roles)} Roles: {listed(roles)}.",
+                f"{nearest(channel, self.read.roles)} Roles: {listed(self.read.roles)}.",
             )
 
 
@@ -157,7 +166,8 @@ def _opened(
         reading.problems.error(FILE, where, str(error))
         return text, None
     except (GatingError, CompensationError) as error:
-        reading.problems.error(text, "", f"{error.message} ({where} of {FILE})")
+        for fault in error.message.splitlines():  # a plan's reader lists all that it found
+            reading.problems.error(text, "", f"{fault} ({where} of {FILE})")
         return text, None
     except OSError as error:
         reading.problems.error(FILE, where, f"{text!r} cannot be opened: {error.strerror}.")

@@ -43,7 +43,15 @@ def markers_of(
 
 
 def _own_marker(name: str, abc: AbcSettings) -> Marker:
-    return Marker(name, "abc", (name,), abc.population, abc.channel, unit="AB/C")
+    return Marker(
+        name,
+        "abc",
+        (name,),
+        population=abc.population,
+        channel=abc.channel,
+        unit="AB/C",
+        statistic=abc.statistic,
+    )
 
 
 def _marker(
@@ -144,6 +152,7 @@ def _abc_of_marker(
             )
         complete.setdefault("population", abc.population)
         complete.setdefault("channel", abc.channel)
+        complete.setdefault("statistic", abc.statistic)
     return complete
 
 

@@ -26,6 +26,7 @@ DAY_COLUMNS = (
     "hsv_day",
 )
 MEASUREMENT_COLUMNS = ("patient_id", "drawn_at", "timepoint", "name", "value", "unit")
+_LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 EXPOSURE_COLUMNS = ("patient_id", "drug", "dose", "unit", "start", "stop")
 
 
@@ -168,8 +169,8 @@ def _measurement(cells: Cells) -> Measurement:
 def _exposure(cells: Cells) -> Exposure:
     start, _ = cells.moment("start")
     stop, stop_has_time = cells.moment("stop")
-    # A stop without a time is some hour of its day.
-    last = stop if stop is None or stop_has_time else stop + timedelta(days=1)
+    # A stop without a time is some hour of its day, the last at most.
+    last = stop if stop is None or stop_has_time else stop + _LAST_OF_DAY
     if precedes(last, start):
         cells.error("stop", "lies before start. Check both.")
     return Exposure(

@@ -183,7 +183,10 @@ class StudyFile:
     assays: dict[str, AssayTable]
     markers: dict[str, MarkerTable]
     outcomes: dict[str, OutcomeTable]
-    names: dict[str, tuple[str, ...]]  # section -> its keys, those that could not be read included
+    # section -> its keys, and assay -> its roles, those that could not be read included: what is
+    # declared wrongly is reported once, and not again as unknown wherever it is used
+    names: dict[str, tuple[str, ...]]
+    roles: dict[str, tuple[str, ...]]
 
 
 def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
@@ -216,6 +219,7 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         markers=_all(MarkerTable, "markers", tables, problems),
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
+        roles={name: _roles(table) for name, table in tables["assays"].items()},
     )
 
 
@@ -266,6 +270,11 @@ def _table(document: Mapping[str, Any], section: str, problems: Problems) -> dic
         return value
     problems.error(FILE, section, f"found {_short(value)}; wanted a section, [{section}].")
     return {}
+
+
+def _roles(assay: Any) -> tuple[str, ...]:
+    channels = assay.get("channels") if isinstance(assay, dict) else None
+    return tuple(channels) if isinstance(channels, dict) else ()
 
 
 def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:

@@ -263,6 +263,7 @@ def _parsed(markup: Element, sample: Element, gates: Mapping[str, Element]) -> A
     alone.append(make("DataSet") if data_set is None else deepcopy(data_set))
     for element in sample.findall(TRANSFORMS + "spilloverMatrix"):
         matrix = deepcopy(element)
+        matrix.set("name", "matrix")  # some names are refused
         matrix.set("prefix", _UNUSED)
         matrix.set("suffix", _UNUSED)
         alone.append(matrix)
@@ -315,7 +316,8 @@ def _matrix(sample: Element, strategy: Any) -> _Matrix | None:
     element = sample.find(TRANSFORMS + "spilloverMatrix")
     if element is None:
         return None
-    ((name, parsed),) = strategy.comp_matrices.items()
+    (parsed,) = strategy.comp_matrices.values()
+    name = str(element.get("name", ""))
     if name in ("", DEFAULT_COMPENSATION, UNCOMPENSATED, FILE_COMPENSATION):
         name = f"{name} (workspace)".strip()
     detectors = tuple(_slashed(d, _labels(sample)) for d in parsed.detectors)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from cytosepsis.compensation import Spillover, match_detectors, unmixing
 from cytosepsis.errors import CompensationError, GatingError
-from cytosepsis.fcs import RawEvents
 from cytosepsis.gating import carry
 from cytosepsis.gating.plan import (
     DEFAULT_COMPENSATION,
@@ -23,9 +23,11 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Polygon,
     Rectangle,
+    is_covariance,
     path_of,
 )
-from cytosepsis.kernels import decode, walk
+from cytosepsis.gating.row_form import RowForm
+from cytosepsis.kernels import walk
 from cytosepsis.panel import is_scatter
 from cytosepsis.transforms import Transform, lower
 
@@ -48,22 +50,23 @@ class Lowered:
     measures: tuple[Measure, ...]
 
 
+@lru_cache(maxsize=64)
 def lower_plan(
     plan: GatingPlan,
-    raw: RawEvents,
-    columns: Mapping[str, int],
+    form: RowForm,
+    columns: tuple[tuple[str, int], ...],
     *,
     spillover: Spillover | None,
-    measures: Sequence[Measure] = (),
+    measures: tuple[Measure, ...] = (),
 ) -> Lowered:
-    """Lower a plan for one file.
+    """Lower a plan for files of one form; such files are many, so the program is kept.
 
     Parameters
     ----------
     plan
         The gates.
-    raw
-        The file's metadata; its events are not touched.
+    form
+        What the walk has to know of the file's rows.
     columns
         Column of every channel that the plan and the measures name.
     spillover
@@ -72,12 +75,12 @@ def lower_plan(
         Populations and channels whose values the walk hands on.
 
     """
-    builder = _Builder(raw, columns, _Compensation(plan, raw, spillover))
+    builder = _Builder(form, dict(columns), _Compensation(plan, form, spillover))
     for gate in plan:
         builder.add_gate(gate)
     for measure in measures:
         builder.add_measure(measure)
-    return Lowered(builder.program(), plan.paths, tuple(measures))
+    return Lowered(builder.program(), plan.paths, measures)
 
 
 _OPEN = (np.nan, np.nan)
@@ -96,8 +99,8 @@ class _Dim:
 class _Compensation:
     """Which sources, with which weights, make a compensated column."""
 
-    def __init__(self, plan: GatingPlan, raw: RawEvents, spillover: Spillover | None) -> None:
-        self.raw = raw
+    def __init__(self, plan: GatingPlan, form: RowForm, spillover: Spillover | None) -> None:
+        self.form = form
         self.default = spillover
         self.named = dict(plan.spillovers)
         self.rows: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
@@ -112,14 +115,14 @@ class _Compensation:
         return self.rows[axis.compensation].get(column, alone)
 
     def _is_never(self, column: int) -> bool:
-        parameter = self.raw.parameters[column]
+        parameter = self.form.parameters[column]
         return parameter.is_time or is_scatter(parameter.pnn)
 
     def _unmixing_rows(self, name: str) -> dict[int, tuple[tuple[int, float], ...]]:
         spillover = self._spillover(name)
         if spillover is None:
             return {}
-        columns = match_detectors(spillover, self.raw.pnn)
+        columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
         weights = unmixing(spillover)
         return {
             column: tuple(
@@ -164,9 +167,9 @@ class _Builder:
     """Collects sources, axes, transforms and steps, each once, and schedules their computing."""
 
     def __init__(
-        self, raw: RawEvents, columns: Mapping[str, int], compensation: _Compensation
+        self, form: RowForm, columns: Mapping[str, int], compensation: _Compensation
     ) -> None:
-        self.raw, self.columns, self.compensation = raw, columns, compensation
+        self.form, self.columns, self.compensation = form, columns, compensation
         self.populations: dict[str, int] = {ROOT: 0}
         self.ancestors: list[tuple[int, ...]] = [(0,)]  # of each population, itself included
         self.sources: dict[int, int] = {}
@@ -311,6 +314,9 @@ class _Builder:
         return _Dim(self._axis(axis), self._transform(axis.transform), _OPEN, band)
 
     def _ellipse_box(self, gate: Ellipse, k: int) -> _Dim:
+        if not is_covariance(np.array(gate.covariance)):
+            # Gating-ML's own compliance file has such a gate: the region is not bounded.
+            return self._interval(gate.axes[k], None, None)
         reach = float(np.sqrt(gate.distance_square * gate.covariance[k][k])) * (1 + 1e-9)
         low, high = gate.mean[k] - reach, gate.mean[k] + reach
         margin = 1e-9 * max(abs(low), abs(high))
@@ -326,7 +332,7 @@ class _Builder:
             weights += [weight for _, weight in terms]
         tables = _Ragged()
         for transform in transforms:
-            tables.add(transform.table)
+            tables.add(transform.table.tolist())
         axis_start, axis_source = axes.ints()
         table_start, table_values = tables.floats()
         dim_start, dim_axis = self.dims.ints()
@@ -334,17 +340,16 @@ class _Builder:
         operand_start, operand_population = self.operands.ints()
         load_start, load_source = self.loads.ints()
         mix_start, mix_axis = self.mixes.ints()
-        code, masks = layout_code(self.raw)
-        parameters = [self.raw.parameters[column] for column in self.sources]
-        linearized = self.raw.decoded is not None or code is None
+        form = self.form
+        parameters = [form.parameters[column] for column in self.sources]
         return walk.Program(
-            code=decode.FLOAT64 if code is None else code,
-            stride=np.uint64(self.raw.n_parameters),
+            code=form.code,
+            stride=np.uint64(len(form.parameters)),
             source_column=np.array(list(self.sources), dtype=np.uint64),
-            source_mask=np.array([masks[c] for c in self.sources], dtype=np.int64),
-            source_gain=np.array([1.0 if linearized else p.applied_gain for p in parameters]),
+            source_mask=np.array([form.masks[c] for c in self.sources], dtype=np.int64),
+            source_gain=np.array([1.0 if form.is_linear else p.applied_gain for p in parameters]),
             source_step=np.array(
-                [self.raw.time_step if p.is_time and not linearized else 1.0 for p in parameters]
+                [form.time_step if p.is_time and not form.is_linear else 1.0 for p in parameters]
             ),
             axis_start=axis_start,
             axis_source=axis_source,
@@ -382,29 +387,3 @@ def _ellipse_numbers(gate: Ellipse) -> tuple[float, ...]:
     except np.linalg.LinAlgError:
         raise GatingError(f"{path_of(gate)}: the covariance cannot be inverted") from None
     return (*gate.mean, *precision.reshape(-1).tolist(), gate.distance_square)
-
-
-_CODES = {
-    "<f4": decode.FLOAT32,
-    ">f4": decode.FLOAT32_SWAPPED,
-    "<f8": decode.FLOAT64,
-    ">f8": decode.FLOAT64_SWAPPED,
-    "|u1": decode.UINT8,
-    "<u2": decode.UINT16,
-    ">u2": decode.UINT16_SWAPPED,
-    "<u4": decode.UINT32,
-    ">u4": decode.UINT32_SWAPPED,
-}
-
-
-def layout_code(raw: RawEvents) -> tuple[int | None, tuple[int, ...]]:
-    """The walk's code of a file's layout and a mask per column; None: linear float64 blocks.
-
-    Files that FlowKit decoded, and log amplifiers (whose powers of ten must be those of
-    `RawEvents.linear` to the last bit), are made linear before the walk sees them.
-    """
-    full = (2**32 - 1,) * raw.n_parameters
-    if raw.decoded is not None or any(p.decades > 0 for p in raw.parameters):
-        return None, full
-    assert raw.layout.dtype is not None
-    return _CODES[raw.layout.dtype.str], raw.layout.masks or full

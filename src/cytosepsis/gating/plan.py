@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import GatingError
-from cytosepsis.gating.transform_limits import transform_faults
-from cytosepsis.transforms import Transform
+from cytosepsis.transforms import Transform, transform_faults
 
 ROOT = "root"
 
@@ -359,13 +358,13 @@ def _ellipse_faults(gate: Ellipse, *, strict: bool) -> Iterator[tuple[str, str]]
         yield "distance_square", f"must be positive, found {gate.distance_square:g}"
     if rows != [n] * n or not all(math.isfinite(v) for row in gate.covariance for v in row):
         yield "covariance", f"{n} rows of {n} finite numbers are needed"
-    elif strict and not _is_covariance(np.array(gate.covariance)):
+    elif strict and not is_covariance(np.array(gate.covariance)):
         yield "covariance", "must be symmetric and positive definite"
     elif not strict and np.linalg.matrix_rank(np.array(gate.covariance)) < n:
         yield "covariance", "cannot be inverted"
 
 
-def _is_covariance(matrix: NDArray[np.float64]) -> bool:
+def is_covariance(matrix: NDArray[np.float64]) -> bool:
     """Symmetric and positive definite, whatever the units: judged on the correlations."""
     if (np.diag(matrix) <= 0).any():
         return False

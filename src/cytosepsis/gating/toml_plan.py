@@ -25,8 +25,16 @@ from cytosepsis.gating.plan import (
     examine,
 )
 from cytosepsis.gating.toml_table import TomlTable, suggestion
-from cytosepsis.gating.transform_limits import transform_faults
-from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, Transform
+from cytosepsis.transforms import (
+    Asinh,
+    Biex,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    Transform,
+    transform_faults,
+)
 
 # TOML key → field, by type of transform; the letters are those of Gating-ML 2.0, biex's FlowJo's.
 _T, _W, _M, _A = {"T": "top"}, {"W": "width"}, {"M": "decades"}, {"A": "additional"}

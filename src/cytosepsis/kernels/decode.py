@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cytosepsis.kernels import kernel
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.int32]
+# Unsigned: numba would otherwise test every index for being negative.
+Rows = NDArray[np.uint32]
 
 
 class Views(NamedTuple):
@@ -65,10 +66,10 @@ def swap32(value: int) -> int:
 
 
 @kernel
-def decode_rows(
-    views: Views, code: int, column: int, stride: int, rows: Rows, mask: int, out: Floats
+def decode_rows(  # noqa: PLR0912  (a case for each layout)
+    views: Views, code: int, column: int, stride: np.uint64, rows: Rows, mask: int, out: Floats
 ) -> None:
-    """Decode one column of the given rows, out[row] = number as float64; rows is int32 (n,)."""
+    """Decode one column of the given rows, out[row] = number as float64; rows is (n,)."""
     if code == FLOAT32:
         for row in rows:
             out[row] = views.f32[column + row * stride]
@@ -106,10 +107,10 @@ def decode_rows(
 
 @kernel
 def decode_all(
-    views: Views, code: int, column: int, stride: int, n_rows: int, mask: int, out: Floats
+    views: Views, code: int, column: int, stride: np.uint64, n_rows: int, mask: int, out: Floats
 ) -> None:
     """Decode one column of the first n_rows rows, out[row] = number as float64."""
-    place = column
+    place = np.uint64(column)
     if code == FLOAT32:
         for row in range(n_rows):
             out[row] = views.f32[place]

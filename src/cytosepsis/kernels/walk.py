@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-from cytosepsis.kernels.decode import Views, decode_all, decode_rows
+from cytosepsis.kernels.decode import Rows, Views, decode_all, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_value
 
@@ -30,8 +30,6 @@ MEASURE = 5
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-# Unsigned, as numba would otherwise test every index for being negative.
-Rows = NDArray[np.uint32]
 
 
 class Program(NamedTuple):
@@ -375,7 +373,7 @@ def walk_block(
             load(program, scratch, views, program.dim_start[step], rows, n_rows)
             measure(program, scratch, output, step, number, rows)
             number += 1
-        elif kind == AND or kind == OR:  # noqa: PLR1714  (membership tests compile badly)
+        elif kind in (AND, OR):
             m = boolean(program, scratch, step, rows)
             settle(program, scratch, output, step, rows, m, first_event)
         else:
