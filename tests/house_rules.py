@@ -32,13 +32,13 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 # Slow to import (FlowKit about two seconds): only inside the function that needs them.
 SLOW = ("flowkit", "flowio", "distributed", "dask", "matplotlib", "scipy.stats")
 
-# Where a foreign library's unknown errors, or a sample's, are turned into ours.
+# Where FlowKit's unknown errors become ours, and where a fault costs one sample, file or command.
 BROAD_EXCEPT_DOORS = (
     "fcs.py",
     "gating/flowkit_gates.py",
     "sample.py",
-    "workers.py",
-    "study.py",
+    "cli/__init__.py",
+    "cli/file_commands.py",
 )
 
 DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "base", "misc", "tools"}
