@@ -1,4 +1,4 @@
-"""Small records made by hand: a study, samples, results, bead runs, with one line of known slope."""
+"""Small records made by hand: a study, samples, results and bead runs with a line of slope 1."""
 
 from __future__ import annotations
 

@@ -8,6 +8,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from cytosepsis.protocol import BeadRun, Limits, hours_between
+from cytosepsis.quantify import (
+    BeadChoice,
+    band_of,
+    choose_beads,
+    preanalytic_flags,
+    quantify,
+    rack_beads,
+    review_of,
+)
 from hand_made import (
     ACQUIRED,
     ONSET,
@@ -21,17 +32,6 @@ from hand_made import (
     result,
     sample,
     study,
-)
-
-from cytosepsis.protocol import BeadRun, Limits, hours_between
-from cytosepsis.quantify import (
-    BeadChoice,
-    band_of,
-    choose_beads,
-    preanalytic_flags,
-    quantify,
-    rack_beads,
-    review_of,
 )
 
 

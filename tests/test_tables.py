@@ -9,6 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from cytosepsis.protocol import BeadRun, Marker
+from cytosepsis.sample import Intensity
+from cytosepsis.tables import TABLES, all_tables, flags_markdown, tables_markdown
+from cytosepsis.tables.describe import UNUSED_CODES
+from cytosepsis.tables.schemas import MOMENT, frame
 from hand_made import (
     MONOCYTES,
     ONSET,
@@ -23,15 +32,6 @@ from hand_made import (
     sample,
     study,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
-
-from cytosepsis.protocol import BeadRun, Marker
-from cytosepsis.sample import Intensity
-from cytosepsis.tables import TABLES, all_tables, flags_markdown, tables_markdown
-from cytosepsis.tables.describe import UNUSED_CODES
-from cytosepsis.tables.schemas import MOMENT, frame
 
 CONTRACT = {
     "samples": "sample_id file sha256 patient_id timepoint assay n_events status flags error_code "

@@ -1,4 +1,4 @@
-"""Patients over time: days and windows, which acquisition stands, markers, changes, what is left."""
+"""Patients over time: days and windows, which acquisition stands, changes, what is left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytosepsis.errors import StudyError
+from cytosepsis.flags import FLAGS
+from cytosepsis.protocol import Marker, Measurement, Patient, Window
+from cytosepsis.tables import all_tables
+from cytosepsis.tables.describe import UNUSED_CODES
+from cytosepsis.tables.timepoints import Moment, place
 from hand_made import (
     ACQUIRED,
     ONSET,
@@ -21,15 +30,6 @@ from hand_made import (
     sample,
     study,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from cytosepsis.errors import StudyError
-from cytosepsis.flags import FLAGS
-from cytosepsis.protocol import Marker, Measurement, Patient, Window
-from cytosepsis.tables import all_tables
-from cytosepsis.tables.describe import UNUSED_CODES
-from cytosepsis.tables.timepoints import Moment, place
 
 
 def at_day(sample_id, day, patient_id="p1", **fields):
@@ -54,7 +54,10 @@ def left(tables):
 # --- day and timepoint
 
 
-def placed(drawn, label=None, *, patient=Patient("p1", ONSET), **fields):
+PATIENT = Patient("p1", ONSET)
+
+
+def placed(drawn, label=None, *, patient=PATIENT, **fields):
     drawn = drawn if isinstance(drawn, Moment) else Moment(drawn)
     return place(drawn, label, patient, study(**fields))
 
@@ -609,5 +612,6 @@ def test_flags_of_the_tables_are_in_the_documented_order():
 def test_a_window_of_its_own_day_has_its_noon_as_centre():
     one_day = (Window("D1", 1, 1),)
     draws = [at_day("dawn", 0.1), at_day("noon", 0.5), at_day("dusk", 0.95)]
-    tables = run(study(*draws, windows=one_day, baseline=None), *map(result, ("dawn", "noon", "dusk")))  # fmt: skip
+    outcomes = map(result, ("dawn", "noon", "dusk"))
+    tables = run(study(*draws, windows=one_day, baseline=None), *outcomes)
     assert tables["patients"]["sample_id"].to_list() == ["noon"]

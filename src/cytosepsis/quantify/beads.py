@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cytosepsis.calibration import Calibration
 from cytosepsis.protocol import Sample, Study, instant
@@ -229,7 +229,10 @@ def _named_run(
 def _chosen_run(
     cells: Quantified, serving: Sequence[RackedRun], subject: _Subject, max_age_hours: float
 ) -> BeadChoice:
-    matches = [_match(racked, subject, max_age_hours) for racked in serving if racked.usable]
+    usable = [racked for racked in serving if racked.usable]
+    # Only runs that are near enough in time can fit; the others are compared for the reason alone.
+    near = [racked for racked in usable if _is_near(racked, subject, max_age_hours)]
+    matches = [_match(racked, subject, max_age_hours) for racked in near]
     fitting = [match for match in matches if not match.mismatches]
     timed = [match for match in fitting if match.age_hours is not None]
     certain = [match for match in timed if match.certain]
@@ -244,6 +247,7 @@ def _chosen_run(
             f"voltage and acquisition time does not decide. Name one in `bead_run`."
         )
         return BeadChoice(None, ("no_beads",), reason)
+    matches = [_match(racked, subject, max_age_hours) for racked in usable]
     reason = (
         f"no usable bead run for {what} of the same cytometer, voltage and gain within "
         f"{max_age_hours:g} h; {_obstacles(serving, matches)}. Acquire beads, or name a "
@@ -252,6 +256,13 @@ def _chosen_run(
     # What alone stood in the way of a run that fits otherwise is said by its flag too.
     alone = {match.mismatches[0] for match in matches if len(match.mismatches) == 1}
     return BeadChoice(None, ("no_beads", *sorted(alone)), reason)
+
+
+def _is_near(racked: RackedRun, subject: _Subject, max_age_hours: float) -> bool:
+    """Whether a run is not known to be too far away in time."""
+    if racked.at is None or subject.at is None:
+        return True
+    return abs(subject.at - racked.at) <= timedelta(hours=max_age_hours)
 
 
 def _nearest(matches: Sequence[_Match]) -> BeadChoice:
