@@ -144,7 +144,7 @@ def linearize(events: NDArray[np.float64], raw: RawEvents) -> None:
 
 
 def _read_fully(handle: Any, block: NDArray[Any], path: str) -> None:
-    view = memoryview(block.reshape(-1).view(np.uint8))
+    view = block.reshape(-1).view(np.uint8).data
     done = 0
     while done < len(view):
         got = handle.readinto(view[done:])

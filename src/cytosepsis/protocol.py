@@ -127,7 +127,7 @@ class Patient:
     shock_onset: datetime | None = None
     shock_onset_has_time: bool = True
     age: float | None = None
-    group: str | None = None
+    group: Group | None = None
     values: tuple[tuple[str, str | None], ...] = ()  # further columns, as text
 
 
@@ -190,6 +190,7 @@ class Exposure:
     unit: str | None = None
     start: datetime | None = None
     stop: datetime | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()  # further columns, carried through
 
 
 @dataclass(frozen=True, slots=True)

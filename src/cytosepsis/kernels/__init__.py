@@ -24,6 +24,8 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_config: Any = numba.config  # its settings are made at run time; type checkers do not see them
+
 # fastmath would make NaN tests wrong; parallel kernels abort when called from two threads.
 FLAGS: dict[str, Any] = {
     "nogil": True,
@@ -77,13 +79,13 @@ def kernel(function: F) -> F:
         compiled: F = numba.njit(**FLAGS)(function)
         return compiled
     # numba picks the folder when it decorates; restored at once, so that nobody else's is moved.
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(CACHE_FOLDER)
     try:
         cached: F = numba.njit(cache=True, **FLAGS)(function)
         return cached
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 def is_compiled() -> bool:

@@ -9,8 +9,12 @@ expansions. Coordinates of vertices are limited to 1e100 by the plan, so product
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 # (3 + 16 ε) ε with ε = 2⁻⁵³: bound on the error of a 2 × 2 determinant of differences.
 ORIENT_ERROR = 3.3306690738754716e-16
@@ -19,7 +23,7 @@ SCALE = 1.4272476927059599e45  # 2¹⁵⁰: lifts products of small coordinates 
 
 
 @kernel
-def two_sum(a, b):
+def two_sum(a: float, b: float) -> tuple[float, float]:
     """a + b as a rounded sum and its exact error."""
     total = a + b
     virtual = total - a
@@ -27,7 +31,7 @@ def two_sum(a, b):
 
 
 @kernel
-def two_product(a, b):
+def two_product(a: float, b: float) -> tuple[float, float]:
     """a · b as a rounded product and its exact error."""
     product = a * b
     spread = SPLIT * a
@@ -41,7 +45,7 @@ def two_product(a, b):
 
 
 @kernel
-def grow(expansion, length, value):
+def grow(expansion: Floats, length: int, value: float) -> int:
     """Add a value to a non-overlapping expansion of `length` terms, exactly; the new length."""
     carry = value
     kept = 0
@@ -57,7 +61,9 @@ def grow(expansion, length, value):
 
 
 @kernel
-def orient_exact(ax, ay, bx, by, px, py, expansion):
+def orient_exact(
+    ax: float, ay: float, bx: float, by: float, px: float, py: float, expansion: Floats
+) -> int:
     """Sign of (b - a) × (p - a), exactly: 1 left of the edge, -1 right, 0 on its line."""
     d1, e1 = two_sum(bx * SCALE, -ax * SCALE)
     d2, e2 = two_sum(py * SCALE, -ay * SCALE)
@@ -77,7 +83,7 @@ def orient_exact(ax, ay, bx, by, px, py, expansion):
 
 
 @kernel
-def polygon_contains(vertices, px, py, expansion):
+def polygon_contains(vertices: Floats, px: float, py: float, expansion: Floats) -> bool:
     """Whether a point lies in a polygon (V, 2) by the even-odd rule, border included; exact."""
     inside = False
     n = len(vertices)
@@ -97,7 +103,16 @@ def polygon_contains(vertices, px, py, expansion):
 
 
 @kernel
-def in_polygon(x, y, n, vertices, box, inside, doubt, expansion):
+def in_polygon(
+    x: Floats,
+    y: Floats,
+    n: int,
+    vertices: Floats,
+    box: Floats,
+    inside: Bools,
+    doubt: Bools,
+    expansion: Floats,
+) -> None:
     """Fill inside[:n] for points (x[i], y[i]); box is xmin, xmax, ymin, ymax of the vertices.
 
     The loop over edges is outside and the one over points inside it, without branches, so that
@@ -134,7 +149,9 @@ def in_polygon(x, y, n, vertices, box, inside, doubt, expansion):
 
 
 @kernel
-def in_ellipse(coordinates, n, dimensions, numbers, inside):
+def in_ellipse(
+    coordinates: Floats, n: int, dimensions: int, numbers: Floats, inside: Bools
+) -> None:
     """Fill inside[:n] with (v - mean)ᵀ precision (v - mean) ≤ distance².
 
     coordinates is (dimensions, ≥ n); numbers holds mean (d), precision (d × d, row by row) and
@@ -152,21 +169,25 @@ def in_ellipse(coordinates, n, dimensions, numbers, inside):
 
 
 @kernel
-def sure_band(x, n, sure, inside, doubt):
-    """Interval test on the linear axis: inside[:n] &= surely in, doubt[:n] |= not sure.
+def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> bool:
+    """Interval test on the linear axis: inside[:n] where not surely out, doubt[:n] where not sure.
 
     sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
     and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.
+    Returns whether anything is in doubt.
     """
     in_low, in_high, out_low, out_high = sure[0], sure[1], sure[2], sure[3]
+    doubts = 0
     for i in range(n):
         value = x[i]
         surely = (value >= in_low) & (not (value >= in_high))
         maybe = (value >= out_low) & (not (value >= out_high))
-        doubt[i] |= inside[i] & maybe & (not surely)
-        inside[i] &= maybe
+        inside[i] = maybe
+        doubt[i] = maybe & (not surely)
+        doubts += maybe & (not surely)
+    return doubts > 0
 
 
-def empty_expansion():
+def empty_expansion() -> Floats:
     """Room for the exact arithmetic of one caller: 16 terms are the most that 8 products give."""
     return np.empty(20)
