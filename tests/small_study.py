@@ -93,7 +93,7 @@ def in_study(*lines: str) -> str:
     return toml(("[study]\n", "[study]\n" + "\n".join(lines) + "\n"))
 
 
-def fcs(*names: str) -> bytes:
+def fcs(*names: str, **keywords: str) -> bytes:
     """A smallest FCS 3.1 file: one event of 32-bit floats, parameters of these $PnN."""
     pairs = {
         "$BEGINANALYSIS": "0",
@@ -106,6 +106,7 @@ def fcs(*names: str) -> bytes:
         "$MODE": "L",
         "$TOT": "1",
         "$PAR": str(len(names)),
+        **{f"${name}": value for name, value in keywords.items()},
     }
     for n, name in enumerate(names, start=1):
         pairs |= {f"$P{n}N": name, f"$P{n}B": "32", f"$P{n}R": "262144", f"$P{n}E": "0,0"}

@@ -6,9 +6,12 @@ import os
 import tomllib
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cytosepsis.config import check_study, load_study
 from cytosepsis.config.problems import MAX_ALIKE
@@ -528,3 +531,30 @@ def test_sheets_and_plans_outside_are_refused(tmp_path: Path) -> None:
     assert [line.split(";")[0] for line in found] == [
         "study.toml: study.beads: found '../secret.csv', which leads out of the study folder"
     ]
+
+
+# ------------------------------------------------------------------------------ anything at all
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, STUDY.count("=") - 1),
+    st.sampled_from(
+        ["3", "''", "'..'", "true", "[]", "[[1]]", "['a', 1]", "{ a = 1 }", "nan", "2027-01-31"]
+    ),
+    st.binary(max_size=30),
+)
+def test_whatever_is_written_is_read_or_refused(key: int, value: str, tail: bytes) -> None:
+    """No value of any key and no bytes in a sheet raise anything but a StudyError."""
+    lines = STUDY.splitlines()
+    at = [index for index, line in enumerate(lines) if "=" in line][key]
+    lines[at] = lines[at].partition("=")[0] + "= " + value
+    with TemporaryDirectory() as name:
+        folder = write(Path(name), study_toml="\n".join(lines), samples_csv=SAMPLES.encode() + tail)
+        errors = [p for p in check_study(folder) if p.severity == "error"]
+        if errors:
+            with pytest.raises(StudyError) as caught:
+                load_study(folder)
+            assert caught.value.problems == tuple(errors)
+        else:
+            assert load_study(folder).digest

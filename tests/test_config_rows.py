@@ -13,7 +13,7 @@ from cytosepsis.config import check_study, load_study
 from cytosepsis.config.clock import Clock, strptime_format
 from cytosepsis.config.twins import near_twins
 from cytosepsis.errors import StudyError
-from small_study import SAMPLES, STUDY, fcs, in_study, refused, toml, write
+from small_study import MATRIX, SAMPLES, STUDY, fcs, in_study, refused, toml, write
 
 # ------------------------------------------------------------------------------ cells
 
@@ -363,8 +363,8 @@ def test_patients_are_compared_over_all_sheets(tmp_path: Path) -> None:
         clinical_csv="patient_id,shock_onset\n123,2024-03-01\n00123,2024-03-01\n",
     )
     assert found == [
-        "sheets: column patient_id: '00123', '123' look alike and are kept apart. Is it one "
-        "patient_id?"
+        "sheets: column patient_id: '00123' (samples), '123' (clinical) look alike and are kept "
+        "apart. Is it one patient_id?"
     ]
 
 
@@ -379,20 +379,45 @@ def test_check_lists_files_that_will_fail_and_refuses_nothing(tmp_path: Path) ->
         beads_csv="bead_run,file,lot,channel\nB1,ok.fcs,96597,\nB2,ok.fcs,96597,APC-A\n"
         "B3,narrow.fcs,96597,\n",
     )
-    (tmp_path / "ok.fcs").write_bytes(fcs("FSC-A", "FITC-A", "PE-A"))
+    (tmp_path / "ok.fcs").write_bytes(fcs("FSC-A", "FITC-A", "PE-A", SPILLOVER="1,PE-A,1"))
     (tmp_path / "narrow.fcs").write_bytes(fcs("FSC-A", "CD14"))
     (tmp_path / "bad.fcs").write_bytes(b"garbage")
     load_study(tmp_path)
     problems = check_study(tmp_path)
     assert {problem.severity for problem in problems} == {"warning"}
     found = [str(problem) for problem in problems]
-    assert found[0] == "gone.fcs: sample gone: there is no such file."
+    assert found[0] == "gone.fcs: sample gone: no such file."
     assert found[1].startswith("bad.fcs: sample bad: ")
     assert found[2:] == [
         "narrow.fcs: sample narrow: the file has no channel for hladr (PE-A). It has: FSC-A, CD14.",
         "ok.fcs: bead run B2: the file has no channel for APC-A. It has: FSC-A, FITC-A, PE-A.",
         "narrow.fcs: bead run B3: the file has no channel for hladr (PE-A). It has: FSC-A, CD14.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("compensation", "keywords", "message"),
+    [
+        ("file", {}, "the file carries no spillover matrix, so its values stay uncompensated."),
+        ("file", {"SPILLOVER": "2,PE-A"}, "$SPILLOVER"),
+        ("file", {"SPILLOVER": "1,APC-A,1"}, "not in the file: APC-A"),
+        ("m.csv", {}, "not in the file: FITC-A"),
+        ("none", {}, ""),
+    ],
+)
+def test_check_compares_matrices_with_files(
+    tmp_path: Path, compensation: str, keywords: dict[str, str], message: str
+) -> None:
+    write(
+        tmp_path,
+        study_toml=toml(('"file"', f'"{compensation}"'), ('beads = "beads.csv"\n', "")),
+        samples_csv="file,patient_id,drawn_at\na.fcs,P1,2024-03-01\n",
+        m_csv=MATRIX,
+    )
+    (tmp_path / "a.fcs").write_bytes(fcs("FSC-A", "CD14", "PE-A", **keywords))
+    found = [str(p) for p in check_study(tmp_path) if p.file == "a.fcs"]
+    assert len(found) == bool(message)
+    assert not message or (found[0].startswith("a.fcs: sample a: ") and message in found[0])
 
 
 def test_check_lists_errors_first_and_files_too(tmp_path: Path) -> None:

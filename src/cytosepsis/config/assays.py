@@ -26,11 +26,12 @@ _WORKSPACE_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ReadAssay:
-    """An assay, the roles it declares, and its plan; None where the plan could not be read."""
+    """An assay and the roles it declares; its plan and its own matrix, None where there is none."""
 
     assay: Assay
     roles: tuple[str, ...]
     plan: GatingPlan | None
+    spillover: Spillover | None = None
 
     def knows_channel(self, channel: str) -> bool:
         """Whether a name can be a channel: without roles, every name may be one of the file's."""
@@ -84,9 +85,9 @@ def _assay(
     gating, plan = _opened(
         table.gating, (*place, "gating"), reading, partial(_read_plan, files=files)
     )
-    compensation = table.compensation
+    compensation, spillover = table.compensation, None
     if compensation not in _FILE_WORDS:
-        compensation, _ = _opened(
+        compensation, spillover = _opened(
             compensation, (*place, "compensation"), reading, _read_matrix, words=_FILE_WORDS
         )
     _check_roles(table, place, reading.problems)
@@ -97,7 +98,7 @@ def _assay(
         channels=tuple((role, tuple(names)) for role, names in table.channels.items()),
         limits=_limits(table.limits, (*place, "limits"), reading.problems),
     )
-    read = ReadAssay(bare, roles, plan)
+    read = ReadAssay(bare, roles, plan, spillover)
     names = Names(read, reading.problems)
     abc = None
     if table.abc is not None:

@@ -161,10 +161,12 @@ class Cells:
         return word in _YES
 
     def path(self, column: str) -> str:
-        """Where the path of a cell leads; an empty text where it may not be followed."""
-        text = self.needed(column)
+        """Where the path of a cell leads; an empty text where there is none, or it leads out."""
+        text = self.row.cells.get(column)
+        if text is None:
+            return ""
         try:
-            return str(self.reading.places.resolve(text)) if text else ""
+            return str(self.reading.places.resolve(text))
         except OutsideError as error:
             self.error(column, str(error))
             return ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
+from cytosepsis.compensation import match_detectors, spillover_of
 from cytosepsis.config.assays import ReadAssay
 from cytosepsis.config.load import read_study
 from cytosepsis.config.problems import Problems
-from cytosepsis.errors import ChannelError, FcsError, Problem
+from cytosepsis.errors import ChannelError, CompensationError, FcsError, Problem
 from cytosepsis.fcs import read_keywords
 from cytosepsis.panel import resolve
 from cytosepsis.protocol import BeadRun, Sample, Study
@@ -28,28 +28,33 @@ def check_study(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
     return problems.all
 
 
-def channel_problem(path: str, roles: dict[str, tuple[str, ...]], wanted: Iterable[str]) -> str:
-    """Say why an FCS file cannot serve these channels; an empty text where it can."""
-    if not Path(path).exists():
-        return "there is no such file"
-    try:
-        raw = read_keywords(path)
-        resolve(roles, raw.pnn, raw.pns, wanted=wanted)
-    except (FcsError, ChannelError) as error:
-        return error.message
-    return ""
-
-
 def _check_files(study: Study, assays: dict[str, ReadAssay], problems: Problems) -> None:
     for sample in study.samples:
         read = assays.get(sample.assay)
         if read is not None and sample.path:
-            message = channel_problem(sample.path, dict(read.assay.channels), _wanted(read))
+            message = _sample_problem(sample, read)
             _warn(problems, f"sample {sample.sample_id}", sample, message)
     for run in study.bead_runs:
         if run.path:
             message = _bead_problem(run, assays)
             _warn(problems, f"bead run {run.bead_run}", run, message)
+
+
+def _sample_problem(sample: Sample, read: ReadAssay) -> str:
+    """Say what keeps a sample from being computed, or leaves it uncompensated; empty: nothing."""
+    try:
+        raw = read_keywords(sample.path)
+        resolve(dict(read.assay.channels), raw.pnn, raw.pns, wanted=_wanted(read))
+        spillover = read.spillover
+        if read.assay.compensation == "file":
+            spillover = spillover_of(raw.keywords)
+            if spillover is None:
+                return "the file carries no spillover matrix, so its values stay uncompensated"
+        if spillover is not None:
+            match_detectors(spillover, raw.pnn)
+    except (FcsError, ChannelError, CompensationError) as error:
+        return error.message
+    return ""
 
 
 def _warn(problems: Problems, place: str, row: Sample | BeadRun, message: str) -> None:
@@ -72,16 +77,21 @@ def _needed(read: ReadAssay) -> Iterator[str]:
 
 
 def _bead_problem(run: BeadRun, assays: dict[str, ReadAssay]) -> str:
-    """Say what keeps a bead file from serving: its own channel, else that of every assay's AB/C."""
-    if run.channel is not None:
-        return channel_problem(run.path, {}, (run.channel,))
-    quantified = [read.assay for read in assays.values() if read.assay.abc is not None]
-    messages = [
-        channel_problem(run.path, dict(assay.channels), (assay.abc.channel,))
-        for assay in quantified
-        if assay.abc is not None
-    ]
-    # Beads serve the assays whose channel they have; a file that serves none is doubtful.
-    if messages and all(messages):
-        return messages[0]
-    return "" if messages else channel_problem(run.path, {}, ())
+    """Say what keeps a bead file from serving: its own channel, else that of every AB/C."""
+    try:
+        raw = read_keywords(run.path)
+        if run.channel is not None:
+            resolve({}, raw.pnn, raw.pns, wanted=(run.channel,))
+    except (FcsError, ChannelError) as error:
+        return error.message
+    messages = []
+    for read in assays.values():
+        if run.channel is None and read.assay.abc is not None:
+            try:
+                channels = dict(read.assay.channels)
+                resolve(channels, raw.pnn, raw.pns, wanted=(read.assay.abc.channel,))
+            except ChannelError as error:
+                messages.append(error.message)
+            else:
+                return ""  # beads serve the assays whose channel they have
+    return messages[0] if messages else ""

@@ -272,23 +272,27 @@ def _check_beads_wanted(assays: dict[str, ReadAssay], file: StudyFile, problems:
 
 
 def _warn_twins(
-    samples: tuple[Sample, ...],
-    others: Sequence[tuple[str, Iterable[str]]],
-    problems: Problems,
+    samples: tuple[Sample, ...], others: Sequence[tuple[str, Iterable[str]]], problems: Problems
 ) -> None:
     """Warn of names that look the same; patients are compared over all sheets."""
-    patients = [sample.patient_id for sample in samples]
-    patients += [patient_id for _, ids in others for patient_id in ids]
-    columns: list[tuple[str, list[str | None]]] = [
-        ("patient_id", [*patients]),
-        ("sample_id", [sample.sample_id for sample in samples]),
-    ]
-    columns += [(name, [getattr(s, name) for s in samples]) for name in _TWIN_COLUMNS]
-    for column, values in columns:
+    columns = {name: [getattr(s, name) for s in samples] for name in _TWIN_COLUMNS}
+    columns["sample_id"] = [sample.sample_id for sample in samples]
+    columns["patient_id"] = [sample.patient_id for sample in samples]
+    sheet_of: dict[str, str] = {}
+    for sheet, ids in others:
+        names = list(ids)
+        columns["patient_id"] += names
+        sheet_of |= dict.fromkeys(names, sheet)
+    sheet_of |= dict.fromkeys((sample.patient_id for sample in samples), "samples")
+    for column, values in columns.items():
         for twins in near_twins(value for value in values if value):
+            named = [
+                f"{twin!r} ({sheet_of[twin]})" if column == "patient_id" else repr(twin)
+                for twin in twins
+            ]
             problems.warning(
                 "sheets",
                 f"column {column}",
-                f"{listed(map(repr, twins))} look alike and are kept apart. Is it one {column}?",
-                kind=f"look-alike {column}",
+                f"{listed(named)} look alike and are kept apart. Is it one {column}?",
+                kind=f"column {column}",
             )

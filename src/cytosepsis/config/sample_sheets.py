@@ -166,7 +166,7 @@ def _sample(cells: Cells, file: StudyFile, groups: Mapping[str, Group]) -> Sampl
     sample = Sample(
         sample_id=_sample_id(cells, written),
         file=written,
-        path=cells.path("file") if written else "",
+        path=cells.path("file"),
         patient_id=patient_id,
         assay=_assay_of(cells, file.names["assays"]),
         drawn_at=drawn_at,
