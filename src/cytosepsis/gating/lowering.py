@@ -122,6 +122,11 @@ class _Compensation:
         spillover = self._spillover(name)
         if spillover is None:
             return {}
+        if not spillover.is_square:
+            raise CompensationError(
+                f"the matrix {spillover.source!r} has {len(spillover.fluorochromes)} fluorochromes "
+                f"and {len(spillover.detectors)} detectors; only square ones can be applied"
+            )
         columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
         weights = unmixing(spillover)
         return {

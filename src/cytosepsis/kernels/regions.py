@@ -119,9 +119,10 @@ def in_polygon(
     it becomes vector instructions; only points close to an edge are decided again, exactly.
     """
     edges = len(vertices)
+    doubts = 0
     for i in range(n):
-        inside[i] = 0
-        doubt[i] = 0
+        inside[i] = False
+        doubt[i] = False
     for k in range(edges):
         ax = vertices[k, 0]
         ay = vertices[k, 1]
@@ -129,23 +130,22 @@ def in_polygon(
         by = vertices[(k + 1) % edges, 1]
         dx = bx - ax
         dy = by - ay
-        y_low = min(ay, by)
-        y_high = max(ay, by)
         rising = by > ay
         for i in range(n):
             left = dx * (y[i] - ay)
             right = (x[i] - ax) * dy
             cross = left - right
             straddles = (ay <= y[i]) != (by <= y[i])
-            inside[i] ^= straddles & ((cross > 0.0) == rising)
             near = abs(cross) <= ORIENT_ERROR * (abs(left) + abs(right))
-            doubt[i] |= near & (y[i] >= y_low) & (y[i] <= y_high)
+            inside[i] = inside[i] ^ (straddles & ((cross > 0.0) == rising))
+            doubt[i] = doubt[i] | near
+            doubts += near
+    if doubts == 0:
+        return
     for i in range(n):
-        within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
-        if not within:
-            inside[i] = 0
-        elif doubt[i]:
-            inside[i] = polygon_contains(vertices, x[i], y[i], expansion)
+        if doubt[i]:
+            within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
+            inside[i] = within and polygon_contains(vertices, x[i], y[i], expansion)
 
 
 @kernel

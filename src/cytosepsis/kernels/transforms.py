@@ -184,7 +184,19 @@ def transform_value(kind: int, numbers: Floats, table: Floats, value: float) -> 
 
 @kernel
 def transform_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> None:
-    """Transform (n,) values into out (n,)."""
+    """Transform (n,) values into out (n,), which may be the values themselves."""
+    if kind == LOGICLE:  # the frequent kind, with its choices outside the loop
+        zero, low, high = numbers[4], numbers[BOUND_MIN], numbers[BOUND_MAX]
+        for i in range(len(values)):
+            value = values[i]
+            size = abs(value)
+            if not (0.0 < size < np.inf):
+                out[i] = transform_value(kind, numbers, table, value)
+                continue
+            u = logicle_root_near(size, numbers, table)
+            result = zero + u if value > 0.0 else zero - u
+            out[i] = min(max(result, low), high)
+        return
     for i in range(len(values)):
         out[i] = transform_value(kind, numbers, table, values[i])
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cytosepsis.kernels import kernel
 from cytosepsis.kernels.decode import Rows, Views, decode_all, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
-from cytosepsis.kernels.transforms import NONE, transform_value
+from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
 
 BLOCK = 1024  # rows; a dozen float64 columns of them stay in a 64-256 KiB cache
 
@@ -227,28 +227,29 @@ def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
     for d in range(first, program.dim_start[step + 1]):
         axis = scratch.axes[program.dim_axis[d]]
         out = scratch.gathered[program.dim_slot[d]]
-        if program.dim_transform[d] == NONE:
-            for i in range(n):
-                out[i] = axis[rows[i]]
-        else:
-            for i in range(n):
-                out[i] = transformed(program, d, axis[rows[i]])
+        for i in range(n):
+            out[i] = axis[rows[i]]
+        t = program.dim_transform[d]
+        if t != NONE:
+            table = program.tables[program.table_start[t] : program.table_start[t + 1]]
+            numbers = program.transform_numbers[t]
+            transform_many(program.transform_kind[t], numbers, table, out[:n], out[:n])
     start = program.number_start[step]
-    numbers = program.numbers[start : program.number_start[step + 1]]
+    form = program.numbers[start : program.number_start[step + 1]]
     if program.kind[step] == POLYGON:
         in_polygon(
             scratch.gathered[0],
             scratch.gathered[1],
             n,
-            numbers[4:].reshape((-1, 2)),
-            numbers[:4],
+            form[4:].reshape((-1, 2)),
+            form[:4],
             scratch.inside,
             scratch.doubt,
             scratch.expansion,
         )
     else:
         dimensions = program.dim_start[step + 1] - first
-        in_ellipse(scratch.gathered, n, dimensions, numbers, scratch.inside)
+        in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
     return compress(scratch, rows)
 
 
