@@ -81,3 +81,14 @@ def test_changes_never_mix_methods_unless_the_study_says_so(column, flag, allow)
     assert (allowed["ratio"], allowed["flags"]) == (pytest.approx(1.0), "")
     empty = [draws[0], replace(draws[1], **{column: None})]
     assert rows(run(study(*empty), *outcomes)["patients"])[1]["flags"] == ""
+
+
+def test_rows_that_do_not_enter_mix_nothing():
+    draws = [at_day("a", 0.5, lysis="X"), at_day("b", 6.5, lysis="X")]
+    other = at_day("iso", 0.5, lysis="Y", role="isotype")
+    tables = run(study(*draws, other), *map(result, ("a", "b", "iso")))
+    assert tables["samples"]["flags"].to_list() == ["", "", ""]
+    mixed = [*draws, at_day("c", 2.5, lysis="Y"), other]
+    tables = run(study(*mixed), *map(result, ("a", "b", "c", "iso")))
+    assert tables["samples"]["flags"].to_list() == ["mixed_lysis"] * 3 + [""]
+    assert [r["ratio"] is None for r in rows(tables["patients"])] == [True, True, False]
