@@ -25,6 +25,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "llvmlite": ("kernels/",),
     "distributed": ("study.py",),
     "dask": ("study.py",),
+    "lxml": ("gating/markup.py",),
     "pandas": (),
 }
 
@@ -34,9 +35,9 @@ SLOW = ("flowkit", "flowio", "distributed", "dask", "matplotlib", "scipy.stats")
 # Where a foreign library's unknown errors, or a sample's, are turned into ours.
 BROAD_EXCEPT_DOORS = (
     "fcs.py",
-    "gating/gatingml.py",
-    "gating/flowjo.py",
+    "gating/flowkit_gates.py",
     "sample.py",
+    "workers.py",
     "study.py",
 )
 
@@ -44,7 +45,7 @@ DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "base", "misc
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|tmp|home|Users|opt|mnt)/")
 
-FLOOR_ROW = re.compile(r"^\| *(\d+) *\| *`([\w/]+\.py)` *\|", re.MULTILINE)
+FLOOR_ROW = re.compile(r"^\| *(\d+) *\| *`(\w+(?:\.py|/))` *\|(.*)\|$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,27 @@ def modules_in(folder: Path) -> list[Module]:
     ]
 
 
-def floors_in(document: str) -> dict[str, int]:
-    """Module path → floor, from the document's table; a module listed twice is refused."""
-    rows = [(path, int(floor)) for floor, path in FLOOR_ROW.findall(document)]
-    floors = dict(rows)
-    assert len(floors) == len(rows), "a module has two rows in the table of floors"
-    return floors
+def floors_in(document: str, modules: list[Module]) -> tuple[dict[str, int], list[str]]:
+    """Module path → floor by the document's table, and where table and modules disagree.
+
+    A row is a module or a folder; a folder's row names each module in it (`walk`).
+    """
+    rows = FLOOR_ROW.findall(document)
+    floors: dict[str, int] = {}
+    faults = []
+    unseen = {module.path for module in modules}
+    for floor, row, text in rows:
+        held = {path for path in unseen if path == row or path.startswith(row)}
+        unseen -= held
+        floors |= dict.fromkeys(held, int(floor))
+        if not held:
+            faults.append(f"{row}: a row without a module, or a second row")
+        for path in held - {row, f"{row}__init__.py"}:
+            name = path.removeprefix(row).removesuffix(".py")
+            if f"`{name}`" not in text:
+                faults.append(f"{path}: not named in the row of {row}")
+    faults += [f"{path}: has no row in the table" for path in sorted(unseen)]
+    return floors, faults
 
 
 # Imports.
@@ -125,7 +141,7 @@ def own_targets(module: Module, known: Mapping[str, int]) -> list[str]:
 def floor_faults(module: Module, floors: Mapping[str, int]) -> list[str]:
     """Imports of an equal or higher floor; inside one folder equals may know each other."""
     if module.path not in floors:
-        return [f"{module.path}: has no row in the table of floors"]
+        return []  # said by `floors_in`
     faults = []
     for target in own_targets(module, floors):
         if target.startswith("?"):
@@ -237,13 +253,18 @@ def kernel_flag_faults(module: Module) -> list[str]:
 
 
 def broad_except_faults(module: Module) -> list[str]:
-    """`except:`, `except Exception` and `suppress(Exception)` away from the doors."""
+    """`except:`, `except Exception` and `suppress(Exception)` away from the doors.
+
+    A handler that ends in a plain `raise` cleans up and catches nothing.
+    """
     if module.path in BROAD_EXCEPT_DOORS:
         return []
     faults = []
     for node in ast.walk(module.tree):
         caught: list[ast.expr] = []
         match node:
+            case ast.ExceptHandler(body=[*_, ast.Raise(exc=None)]):
+                pass
             case ast.ExceptHandler(type=None):
                 faults.append(f"{module.path}:{node.lineno}: bare except")
             case ast.ExceptHandler(type=ast.Tuple(elts=elements)):
@@ -272,10 +293,10 @@ def print_faults(module: Module) -> list[str]:
 
 
 def dataclass_faults(module: Module) -> list[str]:
-    """Dataclasses that are not both frozen and slotted."""
+    """Dataclasses that are not both frozen and slotted; a module's private ones may change."""
     faults = []
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.ClassDef):
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
             continue
         for decorator in node.decorator_list:
             text = ast.unparse(decorator)
@@ -309,9 +330,13 @@ def undocumented_faults(module: Module) -> list[str]:
         faults += [
             f"{module.path}:{each.lineno}: {each.name} has no docstring"
             for each in (node, *methods)
-            if not ast.get_docstring(each)
+            if not ast.get_docstring(each) and not _is_overload(each)
         ]
     return faults
+
+
+def _is_overload(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    return any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list)
 
 
 def _names_in_all(tree: ast.Module) -> list[str] | None:

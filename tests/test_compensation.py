@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plan_files import real_file
 
 from cytosepsis.compensation import (
     Spillover,
@@ -17,6 +16,8 @@ from cytosepsis.compensation import (
     write_spillover_csv,
 )
 from cytosepsis.errors import CompensationError
+from cytosepsis.fcs import read_fcs
+from plan_files import real_file
 
 TWO = Spillover(("A", "B"), ("A", "B"), ((1.0, 0.2), (0.1, 1.0)), "test")
 
@@ -79,7 +80,7 @@ def test_nearly_singular_is_refused():
 
 
 def test_singular_is_refused():
-    with pytest.raises(CompensationError, match="of x cannot be inverted: condition number inf|e"):
+    with pytest.raises(CompensationError, match="of x cannot be inverted: condition number "):
         unmixing(Spillover(("A", "B"), ("A", "B"), ((1.0, 1.0), (1.0, 1.0)), "x"))
 
 
@@ -87,7 +88,7 @@ def test_facts():
     assert not TWO.is_identity
     assert Spillover(("A", "B"), ("A", "B"), ((1.0, 0.0), (0.0, 1.0))).is_identity
     assert Spillover(("A",), ("A",), ((1.0,),)).condition_number == 1.0
-    assert pickle.loads(pickle.dumps(TWO)) == TWO
+    assert pickle.loads(pickle.dumps(TWO)) == TWO  # noqa: S301  (our own bytes)
 
 
 @pytest.mark.parametrize(
@@ -268,8 +269,6 @@ def test_real_table_of_flowkit():
 
 
 def test_real_file_compensated_by_another_tool():
-    from cytosepsis.fcs import read_fcs
-
     raw = read_fcs(real_file("CytoPipeline/Donor1.fcs"))
     spillover = spillover_of(raw.keywords)
     assert spillover is not None

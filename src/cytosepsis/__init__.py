@@ -1,3 +1,129 @@
-"""cytosepsis: monocyte HLA-DR and its companions, from FCS files to patient and timepoint."""
+"""cytosepsis: monocyte HLA-DR and its companions, from FCS files to patient and timepoint.
+
+The names below are imported where they are first used, so that `import cytosepsis` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cytosepsis.calibration import (
+        BeadLevel,
+        BeadLimits,
+        BeadLot,
+        Calibration,
+        fit_calibration,
+    )
+    from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
+    from cytosepsis.config import check_study, load_study
+    from cytosepsis.errors import (
+        CalibrationError,
+        ChannelError,
+        CompensationError,
+        CytosepsisError,
+        FcsError,
+        GatingError,
+        Problem,
+        StoreError,
+        StudyError,
+    )
+    from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
+    from cytosepsis.flags import FLAGS, Flag
+    from cytosepsis.gating.apply import Populations, gate
+    from cytosepsis.gating.plan import GatingPlan
+    from cytosepsis.gating.reader import read_gating
+    from cytosepsis.protocol import Assay, Sample, Study
+    from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
+    from cytosepsis.simulate import SimulationSettings, simulate_study
+    from cytosepsis.store import Results, open_results
+    from cytosepsis.study import Progress, run_study
+
+_HOMES = {
+    "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
+    "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
+    "config": ("check_study", "load_study"),
+    "errors": (
+        "CalibrationError",
+        "ChannelError",
+        "CompensationError",
+        "CytosepsisError",
+        "FcsError",
+        "GatingError",
+        "Problem",
+        "StoreError",
+        "StudyError",
+    ),
+    "fcs": ("RawEvents", "read_fcs", "read_keywords"),
+    "flags": ("FLAGS", "Flag"),
+    "gating.apply": ("Populations", "gate"),
+    "gating.plan": ("GatingPlan",),
+    "gating.reader": ("read_gating",),
+    "protocol": ("Assay", "Sample", "Study"),
+    "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
+    "simulate": ("SimulationSettings", "simulate_study"),
+    "store": ("Results", "open_results"),
+    "study": ("Progress", "run_study"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FLAGS",
+    "Assay",
+    "BeadLevel",
+    "BeadLimits",
+    "BeadLot",
+    "Calibration",
+    "CalibrationError",
+    "ChannelError",
+    "CompensationError",
+    "CytosepsisError",
+    "FcsError",
+    "Flag",
+    "GatingError",
+    "GatingPlan",
+    "Populations",
+    "Problem",
+    "Progress",
+    "RawEvents",
+    "Results",
+    "Sample",
+    "SampleFailure",
+    "SampleResult",
+    "SimulationSettings",
+    "Spillover",
+    "StoreError",
+    "Study",
+    "StudyError",
+    "__version__",
+    "analyze_sample",
+    "check_study",
+    "fit_calibration",
+    "gate",
+    "load_study",
+    "open_results",
+    "read_fcs",
+    "read_gating",
+    "read_keywords",
+    "read_spillover_csv",
+    "run_study",
+    "simulate_study",
+    "spillover_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME_OF[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,9 +7,10 @@ place, the field below, with its unit and its reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from cytosepsis.calibration import BeadLimits, BeadLot
 
@@ -126,7 +127,7 @@ class Patient:
     shock_onset: datetime | None = None
     shock_onset_has_time: bool = True
     age: float | None = None
-    group: str | None = None
+    group: Group | None = None
     values: tuple[tuple[str, str | None], ...] = ()  # further columns, as text
 
 
@@ -189,6 +190,7 @@ class Exposure:
     unit: str | None = None
     start: datetime | None = None
     stop: datetime | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()  # further columns, carried through
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,23 @@ def window_of(windows: tuple[Window, ...], day: float) -> Window | None:
     return next((w for w in windows if w.first_day <= day <= w.last_day), None)
 
 
+def instant(moment: datetime, timezone: str | None = None) -> datetime:
+    """A moment in UTC; one without a zone is in `timezone`, or taken as it stands without that.
+
+    Differences are taken between instants: Python's own subtraction within one zone ignores a
+    change of summer time in between.
+    """
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(timezone) if timezone else UTC)
+    return moment.astimezone(UTC)
+
+
+def hours_between(earlier: datetime, later: datetime, timezone: str | None = None) -> float:
+    """Elapsed hours between two moments, negative where `later` comes first."""
+    elapsed = instant(later, timezone) - instant(earlier, timezone)
+    return elapsed.total_seconds() / 3600.0
+
+
 __all__ = [
     "AbcSettings",
     "Assay",
@@ -261,5 +280,7 @@ __all__ = [
     "Statistic",
     "Study",
     "Window",
+    "hours_between",
+    "instant",
     "window_of",
 ]

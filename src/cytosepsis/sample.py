@@ -107,7 +107,7 @@ SampleOutcome = SampleResult | SampleFailure
 
 @dataclass(frozen=True, slots=True)
 class BeadRunResult:
-    """What a bead file gave for one channel and statistic: a calibration, or the reason for none."""
+    """What a bead file gave for one channel and statistic: a calibration or why there is none."""
 
     bead_run: str
     channel: str  # $PnN
@@ -159,7 +159,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     populations = gate(
         raw, plan, channels=dict(assay.channels), spillover=spillover, measures=measures
     )
-    counts = _counts(populations, plan)
+    counts = population_counts(populations, plan)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
@@ -190,7 +190,7 @@ def _supervised(
         return failed("unreadable", f"cannot be read: {error.strerror}", "read", False)
     except MemoryError:
         return failed("out_of_memory", "the file needs more memory than there is", None, False)
-    except Exception as error:  # a fault of ours must cost one row, not the run
+    except Exception as error:  # noqa: BLE001  a fault of ours must cost one row, not the run
         return failed("unforeseen", f"{type(error).__name__}: {error}", None, True)
 
 
@@ -257,7 +257,10 @@ def _full_path(population: str, plan: GatingPlan) -> str:
 # ---------------------------------------------------------------------------- its numbers
 
 
-def _counts(populations: Populations, plan: GatingPlan) -> tuple[PopulationCount, ...]:
+def population_counts(
+    populations: Populations, plan: GatingPlan
+) -> tuple[PopulationCount, ...]:
+    """Every population's events and fractions, root first, in the plan's order."""
     counts = populations.n_events
     root = counts[ROOT]
     rows = [PopulationCount(ROOT, ROOT, root, 1.0 if root else None, 1.0 if root else None)]
@@ -406,7 +409,7 @@ def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
 
 
 def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
-    """Fit the line of one bead acquisition: what goes wrong is in the result, never an exception."""
+    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised."""
     blank = BeadRunResult(
         bead_run=task.bead_run.bead_run,
         channel=task.accepted[0],

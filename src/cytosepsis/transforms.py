@@ -7,13 +7,17 @@ are computed in `kernels.transforms`; this module names, checks and lowers them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import GatingError
 from cytosepsis.kernels import transforms as kt
+
+MAX_BIEX_LENGTH = 1 << 20  # rows of a table that is computed per plan; FlowJo's have 256 to 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +108,18 @@ Transform = Linear | Log | Asinh | Logicle | Hyperlog | Biex | OffsetLog
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A transform as the kernels take it: a kind, a row of numbers, a table (biex only)."""
+    """A transform as the kernels take it: a kind, a row of numbers, a table (biex and logicle)."""
 
     kind: int
     numbers: tuple[float, ...]
-    table: tuple[float, ...] = ()
+    table: NDArray[np.float64]  # one zero where the kind needs none
 
 
+@lru_cache(maxsize=256)
 def lower(transform: Transform | None) -> Lowered:
     """Work out the numbers that the kernels need; GatingError where the parameters are invalid."""
     if transform is None:
-        return Lowered(kt.NONE, (0.0,) * kt.N_NUMBERS)
+        return Lowered(kt.NONE, (0.0,) * kt.N_NUMBERS, np.zeros(1))
     check(transform)
     match transform:
         case Linear():
@@ -141,7 +146,11 @@ def lower(transform: Transform | None) -> Lowered:
                 math.log10(transform.offset),
             )
         case Logicle():
-            return _row(transform, kt.LOGICLE, *_logicle_numbers(transform))
+            numbers = _logicle_numbers(transform)
+            scale, b, d, ratio, _, slope = numbers
+            roots = np.empty(kt.N_CELLS)
+            kt.logicle_roots(scale, b, d, ratio, slope, roots)
+            return _row(transform, kt.LOGICLE, *numbers, table=roots)
         case Hyperlog():
             return _row(transform, kt.HYPERLOG, *_hyperlog_numbers(transform))
         case Biex():
@@ -149,13 +158,13 @@ def lower(transform: Transform | None) -> Lowered:
 
 
 def _row(
-    transform: Transform, kind: int, *numbers: float, table: tuple[float, ...] = ()
+    transform: Transform, kind: int, *numbers: float, table: NDArray[np.float64] | None = None
 ) -> Lowered:
     low = -math.inf if transform.bound_min is None else transform.bound_min
     high = math.inf if transform.bound_max is None else transform.bound_max
     row = [*numbers, *(0.0,) * (kt.N_NUMBERS - len(numbers))]
     row[kt.BOUND_MIN], row[kt.BOUND_MAX] = low, high
-    return Lowered(kind, tuple(row), table)
+    return Lowered(kind, tuple(row), np.zeros(1) if table is None else table)
 
 
 def _logicle_numbers(t: Logicle) -> tuple[float, ...]:
@@ -201,7 +210,7 @@ def _hyperlog_numbers(t: Hyperlog) -> tuple[float, ...]:
     return a * rise, b, a * c, 0.0, zero
 
 
-def _biex_table(t: Biex) -> tuple[float, ...]:
+def _biex_table(t: Biex) -> NDArray[np.float64]:
     """FlowJo's table: the linear value of each of `length` + 1 display channels.
 
     Built as FlowJo builds it (a logicle with rounded zero channel), so that its gates find the
@@ -224,55 +233,86 @@ def _biex_table(t: Biex) -> tuple[float, ...]:
     offset = values[zero] - mirrored[zero]
     table = lowest * (values - mirrored - offset)
     table[:zero] = -table[2 * zero - np.arange(zero)]
-    return tuple(table.tolist())
+    return np.ascontiguousarray(table)
+
+
+def transform_faults(transform: Transform) -> Iterator[str]:
+    """Name each limit that a parameter breaks, under the standard's letters; none for a sound one.
+
+    Where a parameter is not a finite number, only that is named: the other limits compare it.
+    """
+    names = [field.name for field in fields(transform)]
+    unsound = [
+        name
+        for name in names
+        if getattr(transform, name) is not None and not math.isfinite(getattr(transform, name))
+    ]
+    if unsound:
+        yield f"{', '.join(unsound)} must be finite"
+        return
+    match transform:
+        case Linear(top=t, additional=a):
+            # The standard asks 0 <= A; a negative A is FlowJo's axis that starts above zero, and
+            # any A above -T maps in the right direction.
+            yield from _broken((t > 0, "T", t, "> 0"), (a > -t, "A", a, "> -T"))
+        case Log(top=t, decades=m):
+            yield from _broken((t > 0, "T", t, "> 0"), (m > 0, "M", m, "> 0"))
+        case Asinh(top=t, decades=m, additional=a):
+            yield from _broken(
+                (t > 0, "T", t, "> 0"), (m > 0, "M", m, "> 0"), (0 <= a <= m, "A", a, "0 to M")
+            )
+        case Logicle(top=t, width=w, decades=m, additional=a):
+            yield from _broken((w >= 0, "W", w, ">= 0"), *_two_sided(t, w, m, a))
+        case Hyperlog(top=t, width=w, decades=m, additional=a):
+            yield from _broken((w > 0, "W", w, "> 0"), *_two_sided(t, w, m, a))
+        case Biex():
+            yield from _biex_faults(transform)
+        case OffsetLog(offset=offset, decades=decades):
+            yield from _broken(
+                (offset > 0, "offset", offset, "> 0"), (decades > 0, "decades", decades, "> 0")
+            )
+    low, high = transform.bound_min, transform.bound_max
+    if low is not None and high is not None and not low < high:
+        yield f"boundMin {low:g} must be less than boundMax {high:g}"
+
+
+Limit = tuple[bool, str, float, str]
+
+
+def _two_sided(t: float, w: float, m: float, a: float) -> tuple[Limit, ...]:
+    """Limits that logicle and hyperlog share; Gating-ML 2.0, 6.4 and 6.5."""
+    return (
+        (t > 0, "T", t, "> 0"),
+        (m > 0, "M", m, "> 0"),
+        (2 * w <= m, "W", w, "at most M / 2"),
+        (-w <= a <= m - 2 * w, "A", a, "-W to M - 2 W"),
+    )
+
+
+def _biex_faults(biex: Biex) -> Iterator[str]:
+    width = biex.width
+    whole = isinstance(biex.length, int) and 2 <= biex.length <= MAX_BIEX_LENGTH
+    yield from _broken(
+        (biex.max_range > 0, "maxRange", biex.max_range, "> 0"),
+        (biex.negative >= 0, "neg", biex.negative, ">= 0"),
+        (width <= -1, "width", width, "at most -1"),
+        (whole, "length", biex.length, f"a whole number from 2 to {MAX_BIEX_LENGTH}"),
+    )
+    if width <= -1 and not biex.positive > math.log10(-width) / 2:
+        yield f"pos is {biex.positive:g}, must be > log10(-width) / 2"
+
+
+def _broken(*limits: Limit) -> Iterator[str]:
+    for holds, name, found, wanted in limits:
+        if not holds:
+            yield f"{name} is {found:g}, must be {wanted}"
 
 
 def check(transform: Transform) -> None:
-    """Refuse parameters outside what the standard allows, with the rule that is broken."""
-    name = type(transform).__name__.lower()
-    rules: list[tuple[bool, str]] = []
-    match transform:
-        case Linear(top, additional):
-            rules = [(top > 0, "T > 0"), (0 <= additional <= top, "0 ≤ A ≤ T")]
-        case Log(top, decades):
-            rules = [(top > 0, "T > 0"), (decades > 0, "M > 0")]
-        case Asinh(top, decades, additional):
-            rules = [
-                (top > 0, "T > 0"),
-                (decades > 0, "M > 0"),
-                (0 <= additional <= decades, "0 ≤ A ≤ M"),
-            ]
-        case OffsetLog(offset, decades):
-            rules = [(offset > 0, "offset > 0"), (decades > 0, "decades > 0")]
-        case Biex():
-            rules = [
-                (transform.width < -1.0, "width < -1"),
-                (transform.positive > 0, "pos > 0"),
-                (transform.negative >= 0, "neg ≥ 0"),
-                (transform.max_range > 0, "maxRange > 0"),
-                (transform.length >= 16, "length ≥ 16"),
-            ]
-        case Logicle() | Hyperlog():
-            t, w, m, a = transform.top, transform.width, transform.decades, transform.additional
-            rules = [
-                (t > 0, "T > 0"),
-                (m > 0, "M > 0"),
-                (0 <= w <= m / 2, "0 ≤ W ≤ M / 2"),
-                (-w <= a <= m - 2 * w, "-W ≤ A ≤ M - 2 W"),
-            ]
-            if isinstance(transform, Hyperlog):
-                rules.append((w > 0, "W > 0"))
-    finite = all(
-        math.isfinite(value)
-        for field in fields(transform)
-        if (value := getattr(transform, field.name)) is not None
-    )
-    broken = [rule for holds, rule in rules if not holds] + ([] if finite else ["finite numbers"])
-    low, high = transform.bound_min, transform.bound_max
-    if low is not None and high is not None and not low < high:
-        broken.append("boundMin < boundMax")
-    if broken:
-        raise GatingError(f"{name} transform wants {', '.join(broken)}; found {transform}")
+    """Refuse parameters outside what the standard allows, naming each limit that is broken."""
+    faults = "; ".join(transform_faults(transform))
+    if faults:
+        raise GatingError(f"{transform}: {faults}")
 
 
 def apply(transform: Transform | None, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -294,4 +334,4 @@ def inverse(transform: Transform | None, values: NDArray[np.float64]) -> NDArray
 def arrays(transform: Transform | None) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
     """A lowered transform as kernel arguments: kind, numbers (8,), table (one zero if none)."""
     lowered = lower(transform)
-    return lowered.kind, np.array(lowered.numbers), np.array(lowered.table or (0.0,))
+    return lowered.kind, np.array(lowered.numbers), lowered.table

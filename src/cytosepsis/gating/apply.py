@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
-from cytosepsis.fcs import RawEvents, linearize
-from cytosepsis.gating.lowering import Lowered, Measure, layout_code, lower_plan
+from cytosepsis.fcs import RawEvents
+from cytosepsis.gating.lowering import Lowered, Measure, lower_plan
 from cytosepsis.gating.plan import GatingPlan
+from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve
-
-CHUNK_BYTES = 512 * 2**10  # a read that stays in the second-level cache until it is walked
 
 
 class Populations:
@@ -101,7 +100,11 @@ def gate(
     columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
     matrix = spillover_of(raw.keywords) if spillover is None else spillover
     lowered = lower_plan(
-        plan, raw, columns, spillover=None if matrix == "none" else matrix, measures=measures
+        plan,
+        row_form(raw),
+        tuple(columns.items()),
+        spillover=None if matrix == "none" else matrix,
+        measures=tuple(measures),
     )
     counts, values, _ = _walk(raw, lowered, ())
     return Populations(raw, lowered, counts, values)
@@ -125,13 +128,14 @@ def _walk(
     collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
     scratch = _scratch(program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
+    numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first = 0
-    for block in _linear_blocks(raw):
+    for block in walk_blocks(raw, row_form(raw)):
         rows = len(block)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, _views(block, bits), output, rows, first)
+        walk.walk(program, scratch, _views(block, bits, numbers), output, rows, first)
         for number, parts in enumerate(collected):
             parts.append(output.measured[number, : output.n_measured[number]].copy())
         first += rows
@@ -145,31 +149,7 @@ def _walk(
     return counts, values, dict(zip(asked, membership, strict=True))
 
 
-def _linear_blocks(raw: RawEvents) -> Iterator[NDArray[Any]]:
-    """Blocks as the walk's program expects them: stored, or linear where it cannot decode."""
-    rows = max(walk.BLOCK, CHUNK_BYTES // max(raw.layout.row_bytes, 1))
-    code, _ = layout_code(raw)
-    if code is not None:
-        yield from raw.blocks(rows=rows)
-        return
-    for block in _stored_blocks(raw, rows):
-        linearize(block, raw)
-        yield block
-
-
-def _stored_blocks(raw: RawEvents, rows: int) -> Iterable[NDArray[np.float64]]:
-    if raw.decoded is not None:
-        for first in range(0, raw.n_events, rows):
-            yield raw.decoded[first : first + rows].copy()
-        return
-    for block in raw.blocks(rows=rows):
-        if raw.layout.masks:
-            yield (block & np.array(raw.layout.masks, dtype=block.dtype)).astype(np.float64)
-        else:
-            yield block.astype(np.float64)
-
-
-def _views(block: NDArray[Any], bits: NDArray[np.uint32]) -> Views:
+def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:
     flat = block.reshape(-1).view(np.uint8)
 
     def seen_as(kind: type[Any]) -> NDArray[Any]:
@@ -185,6 +165,7 @@ def _views(block: NDArray[Any], bits: NDArray[np.uint32]) -> Views:
         bits32=bits,
         float32=bits.view(np.float32),
         float64=bits.view(np.float64),
+        rows=rows,
     )
 
 
@@ -195,15 +176,12 @@ def _scratch(program: walk.Program) -> walk.Scratch:
     return walk.Scratch(
         sources=np.empty((len(program.source_column), block)),
         axes=np.empty((len(program.axis_start) - 1, block)),
-        alive=np.empty((n_populations, block), dtype=np.int32),
+        alive=np.empty((n_populations, block), dtype=np.uint32),
         n_alive=np.zeros(n_populations, dtype=np.int64),
         member=np.zeros((n_populations, block), dtype=np.uint8),
         gathered=np.empty((dimensions, block)),
-        picked=np.empty((dimensions, block)),
-        rows=np.empty(block, dtype=np.int32),
+        rows=np.empty(block, dtype=np.uint32),
         inside=np.empty(block, dtype=np.bool_),
         doubt=np.empty(block, dtype=np.bool_),
-        inside_picked=np.empty(block, dtype=np.bool_),
-        doubt_picked=np.empty(block, dtype=np.bool_),
         expansion=empty_expansion(),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,6 +35,7 @@ def linear_band(low: float | None, high: float | None) -> Band:
     return (least, most, least, most)
 
 
+@lru_cache(maxsize=4096)
 def carried_band(transform: Transform, low: float | None, high: float | None) -> Band:
     """Carry low ≤ T(v) < high back: (in_low, in_high, out_low, out_high) of `regions.sure_band`."""
     carry = _Carrier(transform)

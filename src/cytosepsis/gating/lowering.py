@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from cytosepsis.compensation import Spillover, match_detectors, unmixing
 from cytosepsis.errors import CompensationError, GatingError
-from cytosepsis.fcs import RawEvents
 from cytosepsis.gating import carry
 from cytosepsis.gating.plan import (
     DEFAULT_COMPENSATION,
@@ -23,9 +23,11 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Polygon,
     Rectangle,
+    is_covariance,
     path_of,
 )
-from cytosepsis.kernels import decode, walk
+from cytosepsis.gating.row_form import RowForm
+from cytosepsis.kernels import walk
 from cytosepsis.panel import is_scatter
 from cytosepsis.transforms import Transform, lower
 
@@ -48,22 +50,23 @@ class Lowered:
     measures: tuple[Measure, ...]
 
 
+@lru_cache(maxsize=64)
 def lower_plan(
     plan: GatingPlan,
-    raw: RawEvents,
-    columns: Mapping[str, int],
+    form: RowForm,
+    columns: tuple[tuple[str, int], ...],
     *,
     spillover: Spillover | None,
-    measures: Sequence[Measure] = (),
+    measures: tuple[Measure, ...] = (),
 ) -> Lowered:
-    """Lower a plan for one file.
+    """Lower a plan for files of one form; such files are many, so the program is kept.
 
     Parameters
     ----------
     plan
         The gates.
-    raw
-        The file's metadata; its events are not touched.
+    form
+        What the walk has to know of the file's rows.
     columns
         Column of every channel that the plan and the measures name.
     spillover
@@ -72,19 +75,32 @@ def lower_plan(
         Populations and channels whose values the walk hands on.
 
     """
-    builder = _Builder(raw, columns, _Compensation(plan, raw, spillover))
+    builder = _Builder(form, dict(columns), _Compensation(plan, form, spillover))
     for gate in plan:
         builder.add_gate(gate)
     for measure in measures:
         builder.add_measure(measure)
-    return Lowered(builder.program(), plan.paths, tuple(measures))
+    return Lowered(builder.program(), plan.paths, measures)
+
+
+_OPEN = (np.nan, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dim:
+    """One dimension of a step: axis, transform (-1: none), limits after it, band before it."""
+
+    axis: int
+    transform: int
+    limits: tuple[float, float]
+    sure: carry.Band
 
 
 class _Compensation:
     """Which sources, with which weights, make a compensated column."""
 
-    def __init__(self, plan: GatingPlan, raw: RawEvents, spillover: Spillover | None) -> None:
-        self.raw = raw
+    def __init__(self, plan: GatingPlan, form: RowForm, spillover: Spillover | None) -> None:
+        self.form = form
         self.default = spillover
         self.named = dict(plan.spillovers)
         self.rows: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
@@ -99,14 +115,14 @@ class _Compensation:
         return self.rows[axis.compensation].get(column, alone)
 
     def _is_never(self, column: int) -> bool:
-        parameter = self.raw.parameters[column]
+        parameter = self.form.parameters[column]
         return parameter.is_time or is_scatter(parameter.pnn)
 
     def _unmixing_rows(self, name: str) -> dict[int, tuple[tuple[int, float], ...]]:
         spillover = self._spillover(name)
         if spillover is None:
             return {}
-        columns = match_detectors(spillover, self.raw.pnn)
+        columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
         weights = unmixing(spillover)
         return {
             column: tuple(
@@ -151,9 +167,9 @@ class _Builder:
     """Collects sources, axes, transforms and steps, each once, and schedules their computing."""
 
     def __init__(
-        self, raw: RawEvents, columns: Mapping[str, int], compensation: _Compensation
+        self, form: RowForm, columns: Mapping[str, int], compensation: _Compensation
     ) -> None:
-        self.raw, self.columns, self.compensation = raw, columns, compensation
+        self.form, self.columns, self.compensation = form, columns, compensation
         self.populations: dict[str, int] = {ROOT: 0}
         self.ancestors: list[tuple[int, ...]] = [(0,)]  # of each population, itself included
         self.sources: dict[int, int] = {}
@@ -163,7 +179,11 @@ class _Builder:
         self.parent: list[int] = []
         self.complement: list[bool] = []
         self.keep: list[bool] = []
-        self.dims, self.limits, self.sure = _Ragged(), [], []  # type: ignore[var-annotated]
+        self.dims = _Ragged()
+        self.limits: list[tuple[float, float]] = []
+        self.sure: list[carry.Band] = []
+        self.slots: list[int] = []
+        self.narrows: list[bool] = []
         self.dim_transform: list[int] = []
         self.numbers, self.operands, self.loads, self.mixes = (_Ragged() for _ in range(4))
         self.operand_complement: list[bool] = []
@@ -175,15 +195,13 @@ class _Builder:
 
     def add_gate(self, gate: Gate) -> None:
         parent = self.populations[gate.parent]
-        operands: tuple[tuple[int, bool], ...] = ()
-        flip = gate.complement
         match gate:
             case Rectangle():
                 dims = [
                     self._interval(axis, low, high)
                     for axis, low, high in zip(gate.axes, gate.minimum, gate.maximum, strict=True)
                 ]
-                self._step(walk.RECTANGLE, parent, dims, ())
+                self._step(walk.RECTANGLE, parent, dims, flip=gate.complement)
             case Polygon():
                 vertices = np.array(gate.vertices)
                 low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -191,71 +209,80 @@ class _Builder:
                     self._box(axis, float(low[k]), float(high[k]))
                     for k, axis in enumerate((gate.x, gate.y))
                 ]
-                box = (low[0], high[0], low[1], high[1])
-                self._step(walk.POLYGON, parent, dims, (*box, *vertices.reshape(-1)))
+                numbers = (low[0], high[0], low[1], high[1], *vertices.reshape(-1))
+                self._step(walk.POLYGON, parent, dims, numbers=numbers, flip=gate.complement)
             case Ellipse():
                 dims = [self._ellipse_box(gate, k) for k in range(len(gate.axes))]
-                self._step(walk.ELLIPSE, parent, dims, _ellipse_numbers(gate))
+                numbers = _ellipse_numbers(gate)
+                self._step(walk.ELLIPSE, parent, dims, numbers=numbers, flip=gate.complement)
             case Boolean():
-                operands = tuple(
-                    (self.populations[operand.gate], operand.complement)
-                    for operand in gate.operands
-                )
-                self._step(walk.OR if gate.operator == "or" else walk.AND, parent, [], ())
-                flip ^= gate.operator == "not"
-        self._finish(flip, operands)
-        number = len(self.kind)
-        self.populations[path_of(gate)] = number
-        self.ancestors.append((*self.ancestors[parent], number))
+                operands = [(self.populations[o.gate], o.complement) for o in gate.operands]
+                kind = walk.OR if gate.operator == "or" else walk.AND
+                flip = gate.complement ^ (gate.operator == "not")
+                self._step(kind, parent, (), operands=operands, flip=flip)
+        self.populations[path_of(gate)] = len(self.kind)
 
     def add_measure(self, measure: Measure) -> None:
         axis = Axis(measure.channel, None, measure.compensation)
-        dim = (self._axis(axis), -1, (np.nan, np.nan), carry.open_band())
-        self._step(walk.MEASURE, self.populations[measure.path], [dim], ())
-        self._finish(False, ())
+        dim = _Dim(self._axis(axis), -1, _OPEN, carry.open_band())
+        self._step(walk.MEASURE, self.populations[measure.path], [dim])
 
     def _step(
         self,
         kind: int,
         parent: int,
-        dims: Sequence[tuple[int, int, tuple[float, float], carry.Band]],
-        numbers: Sequence[float],
+        dims: Sequence[_Dim],
+        *,
+        numbers: Sequence[float] = (),
+        operands: Sequence[tuple[int, bool]] = (),
+        flip: bool = False,
     ) -> None:
         self.kind.append(kind)
         self.parent.append(parent)
-        self.dims.add([dim[0] for dim in dims])
-        self.dim_transform += [dim[1] for dim in dims]
-        self.limits += [dim[2] for dim in dims]
-        self.sure += [dim[3] for dim in dims]
-        self.numbers.add(numbers)
-        self._schedule(parent, [dim[0] for dim in dims])
-
-    def _finish(self, flip: bool, operands: tuple[tuple[int, bool], ...]) -> None:
         self.complement.append(flip)
         self.keep.append(False)
+        self.ancestors.append((*self.ancestors[parent], len(self.kind)))
+        self._add_dims(kind, parent, dims, flip)
+        self.numbers.add(numbers)
         self.operands.add([operand for operand, _ in operands])
         self.operand_complement += [complement for _, complement in operands]
         for operand, _ in operands:
             if operand > 0:
                 self.keep[operand - 1] = True
 
-    def _schedule(self, parent: int, axes: Sequence[int]) -> None:
-        """What is not yet computed for the parent's events is computed by this step.
-
-        A value computed for an ancestor's events is there for all of the parent's.
-        """
+    def _add_dims(self, kind: int, parent: int, dims: Sequence[_Dim], flip: bool) -> None:
+        """Order a step's dimensions, cheap ones first: they narrow what the dear ones cost."""
         terms = list(self.axes)
-        mixes = [a for a in dict.fromkeys(axes) if not self._have(self.mixed, a, parent)]
-        needed = dict.fromkeys(self.sources[column] for a in mixes for column, _ in terms[a])
-        loads = [s for s in needed if not self._have(self.loaded, s, parent)]
+        order = sorted(range(len(dims)), key=lambda k: (len(terms[dims[k].axis]), k))
+        # Bare shapes are tested whole at once: leaving events out first would cost as much.
+        bare = kind != walk.RECTANGLE and all(
+            dim.transform < 0 and len(terms[dim.axis]) == 1 for dim in dims
+        )
+        # Where values of this step will be found again: those of its first dimension by all of
+        # the parent's events, the others by its own population (by nobody, if that is flipped).
+        population = len(self.kind)
+        later = parent if bare else (-population if flip else population)
+        for place, k in enumerate(order):
+            self.dim_transform.append(dims[k].transform)
+            self.limits.append(dims[k].limits)
+            self.sure.append(dims[k].sure)
+            self.slots.append(k)
+            self.narrows.append(not bare)
+            self._schedule(parent, later, place == 0, dims[k].axis)
+        self.dims.add([dims[k].axis for k in order])
+
+    def _schedule(self, parent: int, later: int, first: bool, axis: int) -> None:
+        """What is not yet computed for the events that a dimension asks about, it computes."""
+        known = {*self.ancestors[parent], later}
+        place = parent if first else later
+        mixes = [] if self.mixed.get(axis, set()) & known else [axis]
+        sources = [self.sources[column] for column, _ in list(self.axes)[axis]] if mixes else []
+        loads = [s for s in dict.fromkeys(sources) if not self.loaded.get(s, set()) & known]
         for what, numbers in ((self.mixed, mixes), (self.loaded, loads)):
             for number in numbers:
-                what.setdefault(number, set()).add(parent)
+                what.setdefault(number, set()).add(place)
         self.mixes.add(mixes)
         self.loads.add(loads)
-
-    def _have(self, computed: dict[int, set[int]], number: int, population: int) -> bool:
-        return bool(computed.get(number, set()).intersection(self.ancestors[population]))
 
     # -- dimensions
 
@@ -270,29 +297,26 @@ class _Builder:
             return -1
         return self.transforms.setdefault(transform, len(self.transforms))
 
-    def _interval(
-        self, axis: Axis, low: float | None, high: float | None
-    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+    def _interval(self, axis: Axis, low: float | None, high: float | None) -> _Dim:
         limits = (np.nan if low is None else low, np.nan if high is None else high)
         if axis.transform is None:
             band = carry.linear_band(low, high)
         else:
             band = carry.carried_band(axis.transform, low, high)
-        return self._axis(axis), self._transform(axis.transform), limits, band
+        return _Dim(self._axis(axis), self._transform(axis.transform), limits, band)
 
-    def _box(
-        self, axis: Axis, low: float, high: float
-    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+    def _box(self, axis: Axis, low: float, high: float) -> _Dim:
         """The interval that holds a closed region: used only to leave out what is surely out."""
         if axis.transform is None:
             band = carry.linear_band(low, float(np.nextafter(high, np.inf)))
         else:
             band = carry.carried_band(axis.transform, low, high)
-        return self._axis(axis), self._transform(axis.transform), (np.nan, np.nan), band
+        return _Dim(self._axis(axis), self._transform(axis.transform), _OPEN, band)
 
-    def _ellipse_box(
-        self, gate: Ellipse, k: int
-    ) -> tuple[int, int, tuple[float, float], carry.Band]:
+    def _ellipse_box(self, gate: Ellipse, k: int) -> _Dim:
+        if not is_covariance(np.array(gate.covariance)):
+            # Gating-ML's own compliance file has such a gate: the region is not bounded.
+            return self._interval(gate.axes[k], None, None)
         reach = float(np.sqrt(gate.distance_square * gate.covariance[k][k])) * (1 + 1e-9)
         low, high = gate.mean[k] - reach, gate.mean[k] + reach
         margin = 1e-9 * max(abs(low), abs(high))
@@ -308,7 +332,7 @@ class _Builder:
             weights += [weight for _, weight in terms]
         tables = _Ragged()
         for transform in transforms:
-            tables.add(transform.table)
+            tables.add(transform.table.tolist())
         axis_start, axis_source = axes.ints()
         table_start, table_values = tables.floats()
         dim_start, dim_axis = self.dims.ints()
@@ -316,17 +340,16 @@ class _Builder:
         operand_start, operand_population = self.operands.ints()
         load_start, load_source = self.loads.ints()
         mix_start, mix_axis = self.mixes.ints()
-        code, masks = layout_code(self.raw)
-        parameters = [self.raw.parameters[column] for column in self.sources]
-        linearized = self.raw.decoded is not None or code is None
+        form = self.form
+        parameters = [form.parameters[column] for column in self.sources]
         return walk.Program(
-            code=decode.FLOAT64 if code is None else code,
-            stride=self.raw.n_parameters,
-            source_column=np.array(list(self.sources), dtype=np.int64),
-            source_mask=np.array([masks[c] for c in self.sources], dtype=np.int64),
-            source_gain=np.array([1.0 if linearized else p.applied_gain for p in parameters]),
+            code=form.code,
+            stride=np.uint64(len(form.parameters)),
+            source_column=np.array(list(self.sources), dtype=np.uint64),
+            source_mask=np.array([form.masks[c] for c in self.sources], dtype=np.int64),
+            source_gain=np.array([1.0 if form.is_linear else p.applied_gain for p in parameters]),
             source_step=np.array(
-                [self.raw.time_step if p.is_time and not linearized else 1.0 for p in parameters]
+                [form.time_step if p.is_time and not form.is_linear else 1.0 for p in parameters]
             ),
             axis_start=axis_start,
             axis_source=axis_source,
@@ -344,6 +367,8 @@ class _Builder:
             dim_transform=np.array(self.dim_transform, dtype=np.int64),
             dim_limits=np.array(self.limits, dtype=np.float64).reshape(-1, 2),
             dim_sure=np.array(self.sure, dtype=np.float64).reshape(-1, 4),
+            dim_slot=np.array(self.slots, dtype=np.int64),
+            dim_narrows=np.array(self.narrows, dtype=np.bool_),
             number_start=number_start,
             numbers=numbers,
             operand_start=operand_start,
@@ -362,29 +387,3 @@ def _ellipse_numbers(gate: Ellipse) -> tuple[float, ...]:
     except np.linalg.LinAlgError:
         raise GatingError(f"{path_of(gate)}: the covariance cannot be inverted") from None
     return (*gate.mean, *precision.reshape(-1).tolist(), gate.distance_square)
-
-
-_CODES = {
-    "<f4": decode.FLOAT32,
-    ">f4": decode.FLOAT32_SWAPPED,
-    "<f8": decode.FLOAT64,
-    ">f8": decode.FLOAT64_SWAPPED,
-    "|u1": decode.UINT8,
-    "<u2": decode.UINT16,
-    ">u2": decode.UINT16_SWAPPED,
-    "<u4": decode.UINT32,
-    ">u4": decode.UINT32_SWAPPED,
-}
-
-
-def layout_code(raw: RawEvents) -> tuple[int | None, tuple[int, ...]]:
-    """The walk's code of a file's layout and a mask per column; None: linear float64 blocks.
-
-    Files that FlowKit decoded, and log amplifiers (whose powers of ten must be those of
-    `RawEvents.linear` to the last bit), are made linear before the walk sees them.
-    """
-    full = (2**32 - 1,) * raw.n_parameters
-    if raw.decoded is not None or any(p.decades > 0 for p in raw.parameters):
-        return None, full
-    assert raw.layout.dtype is not None
-    return _CODES[raw.layout.dtype.str], raw.layout.masks or full

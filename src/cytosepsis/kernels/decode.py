@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cytosepsis.kernels import kernel
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.int32]
+# Unsigned: numba would otherwise test every index for being negative.
+Rows = NDArray[np.uint32]
 
 
 class Views(NamedTuple):
@@ -33,6 +34,7 @@ class Views(NamedTuple):
     bits32: NDArray[np.uint32]
     float32: NDArray[np.float32]
     float64: NDArray[np.float64]
+    rows: NDArray[np.uint32]  # scratch: row numbers
 
 
 FLOAT32 = 0
@@ -64,10 +66,10 @@ def swap32(value: int) -> int:
 
 
 @kernel
-def decode_rows(
-    views: Views, code: int, column: int, stride: int, rows: Rows, mask: int, out: Floats
+def decode_rows(  # noqa: PLR0912  (a case for each layout)
+    views: Views, code: int, column: int, stride: np.uint64, rows: Rows, mask: int, out: Floats
 ) -> None:
-    """Decode one column of the given rows, out[row] = number as float64; rows is int32 (n,)."""
+    """Decode one column of the given rows, out[row] = number as float64; rows is (n,)."""
     if code == FLOAT32:
         for row in rows:
             out[row] = views.f32[column + row * stride]
@@ -101,3 +103,33 @@ def decode_rows(
     else:
         for row in rows:
             out[row] = swap32(views.u32[column + row * stride]) & mask
+
+
+@kernel
+def decode_all(
+    views: Views, code: int, column: int, stride: np.uint64, n_rows: int, mask: int, out: Floats
+) -> None:
+    """Decode one column of the first n_rows rows, out[row] = number as float64."""
+    place = np.uint64(column)
+    if code == FLOAT32:
+        for row in range(n_rows):
+            out[row] = views.f32[place]
+            place += stride
+    elif code == FLOAT32_SWAPPED:
+        for row in range(n_rows):
+            views.bits32[row] = swap32(views.u32[place])
+            place += stride
+        for row in range(n_rows):
+            out[row] = views.float32[row]
+    elif code == FLOAT64:
+        for row in range(n_rows):
+            out[row] = views.f64[place]
+            place += stride
+    elif code == UINT16:
+        for row in range(n_rows):
+            out[row] = views.u16[place] & mask
+            place += stride
+    else:
+        for row in range(n_rows):
+            views.rows[row] = row
+        decode_rows(views, code, column, stride, views.rows[:n_rows], mask, out)

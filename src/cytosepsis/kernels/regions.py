@@ -171,19 +171,23 @@ def in_ellipse(
 
 
 @kernel
-def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> None:
-    """Interval test on the linear axis: inside[:n] &= surely in, doubt[:n] |= not sure.
+def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> bool:
+    """Interval test on the linear axis: inside[:n] where not surely out, doubt[:n] where not sure.
 
     sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
     and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.
+    Returns whether anything is in doubt.
     """
     in_low, in_high, out_low, out_high = sure[0], sure[1], sure[2], sure[3]
+    doubts = 0
     for i in range(n):
         value = x[i]
         surely = (value >= in_low) & (not (value >= in_high))
         maybe = (value >= out_low) & (not (value >= out_high))
-        doubt[i] |= inside[i] & maybe & (not surely)
-        inside[i] &= maybe
+        inside[i] = maybe
+        doubt[i] = maybe & (not surely)
+        doubts += maybe & (not surely)
+    return doubts > 0
 
 
 def empty_expansion() -> Floats:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-from cytosepsis.kernels.decode import Rows, Views, decode_rows
+from cytosepsis.kernels.decode import Rows, Views, decode_all, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
-from cytosepsis.kernels.transforms import NONE, transform_value
+from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
 
 BLOCK = 1024  # rows; a dozen float64 columns of them stay in a 64-256 KiB cache
 
@@ -39,9 +39,9 @@ class Program(NamedTuple):
     """
 
     code: int  # layout, see `decode`
-    stride: int  # items in a row
+    stride: np.uint64  # items in a row
     # sources: columns of the file that are needed
-    source_column: Ints
+    source_column: NDArray[np.uint64]
     source_mask: Ints
     source_gain: Floats  # values are divided by it
     source_step: Floats  # and multiplied by it
@@ -69,7 +69,9 @@ class Program(NamedTuple):
     operand_start: Ints
     operand_population: Ints
     operand_complement: NDArray[np.bool_]
-    # what each step has to decode and unmix first, for its parent's events
+    dim_slot: Ints  # which coordinate of its gate it is
+    dim_narrows: NDArray[np.bool_]  # whether what this dimension puts outside is left out at once
+    # what each dimension has to decode and unmix first, for the events still asked about
     load_start: Ints
     load_source: Ints
     mix_start: Ints
@@ -81,16 +83,13 @@ class Scratch(NamedTuple):
 
     sources: Floats  # (n_sources, BLOCK)
     axes: Floats  # (n_axes, BLOCK)
-    alive: NDArray[np.int32]  # (n_populations, BLOCK): rows of the block, ascending
+    alive: Rows  # (n_populations, BLOCK): rows of the block, ascending
     n_alive: Ints  # (n_populations,)
     member: NDArray[np.uint8]  # (n_populations, BLOCK)
     gathered: Floats  # (most dimensions, BLOCK)
-    picked: Floats  # (most dimensions, BLOCK)
-    rows: NDArray[np.int32]  # (BLOCK,)
+    rows: Rows  # (BLOCK,)
     inside: NDArray[np.bool_]
     doubt: NDArray[np.bool_]
-    inside_picked: NDArray[np.bool_]
-    doubt_picked: NDArray[np.bool_]
     expansion: Floats
 
 
@@ -105,34 +104,58 @@ class Output(NamedTuple):
 
 
 @kernel
-def load(program: Program, scratch: Scratch, views: Views, step: int, rows: Rows) -> None:
-    """Decode and unmix what a step needs, for the given rows of the block."""
-    for k in range(program.load_start[step], program.load_start[step + 1]):
+def load(program: Program, scratch: Scratch, views: Views, d: int, rows: Rows, n_rows: int) -> None:
+    """Decode and unmix what dimension d needs: for the given rows, or all where most are alive."""
+    dense = 2 * len(rows) > n_rows
+    for k in range(program.load_start[d], program.load_start[d + 1]):
         s = program.load_source[k]
-        column = program.source_column[s]
         out = scratch.sources[s]
-        decode_rows(views, program.code, column, program.stride, rows, program.source_mask[s], out)
-        gain = program.source_gain[s]
-        if gain != 1.0:
-            for row in rows:
-                out[row] /= gain
-        factor = program.source_step[s]
-        if factor != 1.0:
-            for row in rows:
-                out[row] *= factor
-    for k in range(program.mix_start[step], program.mix_start[step + 1]):
+        mask = program.source_mask[s]
+        column = program.source_column[s]
+        if dense:
+            decode_all(views, program.code, column, program.stride, n_rows, mask, out)
+        else:
+            decode_rows(views, program.code, column, program.stride, rows, mask, out)
+        scale(out, rows, n_rows, dense, program.source_gain[s], program.source_step[s])
+    for k in range(program.mix_start[d], program.mix_start[d + 1]):
         a = program.mix_axis[k]
         first = program.axis_start[a]
         out = scratch.axes[a]
-        source = scratch.sources[program.axis_source[first]]
-        weight = program.axis_weight[first]
+        for t in range(first, program.axis_start[a + 1]):
+            source = scratch.sources[program.axis_source[t]]
+            mix(out, source, rows, n_rows, dense, program.axis_weight[t], t == first)
+
+
+@kernel
+def scale(out: Floats, rows: Rows, n_rows: int, dense: bool, gain: float, factor: float) -> None:
+    """Divide by a gain and multiply by a time step where they are not 1."""
+    if gain == 1.0 and factor == 1.0:
+        return
+    if dense:
+        for i in range(n_rows):
+            out[i] = out[i] / gain * factor
+    else:
+        for row in rows:
+            out[row] = out[row] / gain * factor
+
+
+@kernel
+def mix(
+    out: Floats, source: Floats, rows: Rows, n_rows: int, dense: bool, weight: float, first: bool
+) -> None:
+    """Set (first) or add to out the weighted source."""
+    if dense and first:
+        for i in range(n_rows):
+            out[i] = source[i] * weight
+    elif dense:
+        for i in range(n_rows):
+            out[i] += source[i] * weight
+    elif first:
         for row in rows:
             out[row] = source[row] * weight
-        for t in range(first + 1, program.axis_start[a + 1]):
-            source = scratch.sources[program.axis_source[t]]
-            weight = program.axis_weight[t]
-            for row in rows:
-                out[row] += source[row] * weight
+    else:
+        for row in rows:
+            out[row] += source[row] * weight
 
 
 @kernel
@@ -146,94 +169,105 @@ def transformed(program: Program, d: int, value: float) -> float:
 
 
 @kernel
-def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
-    """Values of a step's dimensions for its rows, side by side: gathered[dimension, :n]."""
-    first = program.dim_start[step]
-    for d in range(first, program.dim_start[step + 1]):
-        axis = scratch.axes[program.dim_axis[d]]
-        out = scratch.gathered[d - first]
-        for i in range(len(rows)):
-            out[i] = axis[rows[i]]
+def holds(program: Program, d: int, value: float) -> bool:
+    """Whether the transform itself puts a linear value between the limits of dimension d."""
+    value = transformed(program, d, value)
+    low = program.dim_limits[d, 0]
+    # a NaN bound is open; a NaN value is in no interval
+    return (value >= low or (np.isnan(low) and not np.isnan(value))) and not (
+        value >= program.dim_limits[d, 1]
+    )
 
 
 @kernel
-def bands(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Interval tests of all dimensions: inside[:n] where not surely out, doubt where not sure."""
-    first = program.dim_start[step]
-    for i in range(n):
-        scratch.inside[i] = True
-        scratch.doubt[i] = False
-    for d in range(first, program.dim_start[step + 1]):
-        sure_band(
-            scratch.gathered[d - first], n, program.dim_sure[d], scratch.inside, scratch.doubt
-        )
+def narrow(program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int) -> int:
+    """Leave of the rows those that dimension d does not surely put outside; their number.
 
-
-@kernel
-def rectangle(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Fill inside[:n]: by the carried bounds, and close to them by the transform itself."""
-    first = program.dim_start[step]
-    last = program.dim_start[step + 1]
-    bands(program, scratch, step, n)
-    for i in range(n):
-        if not (scratch.doubt[i] and scratch.inside[i]):
-            continue
-        for d in range(first, last):
-            value = transformed(program, d, scratch.gathered[d - first, i])
-            low = program.dim_limits[d, 0]
-            high = program.dim_limits[d, 1]
-            # a NaN bound is open; a NaN value is in no interval
-            if not (value >= low or np.isnan(low)) or value >= high or np.isnan(value):
-                scratch.inside[i] = False
-
-
-@kernel
-def pick(program: Program, scratch: Scratch, step: int, n: int) -> int:
-    """Transform the dimensions of the events not surely out: picked[dimension, :m]; m."""
-    first = program.dim_start[step]
-    last = program.dim_start[step + 1]
-    bands(program, scratch, step, n)
+    The survivors are written to scratch.rows. For a rectangle the test is final: what the carried
+    bounds leave in doubt is asked of the transform at once.
+    """
+    axis = scratch.axes[program.dim_axis[d]]
+    inside = scratch.inside
+    doubt = scratch.doubt
+    sure = program.dim_sure[d]
+    out = scratch.rows
     m = 0
+    if 2 * len(rows) > n_rows:
+        any_doubt = sure_band(axis, n_rows, sure, inside, doubt)
+        if any_doubt and program.kind[step] == RECTANGLE:
+            for row in rows:
+                if doubt[row]:
+                    inside[row] = holds(program, d, axis[row])
+        for i in range(len(rows)):
+            row = rows[i]
+            out[m] = row
+            m += inside[row]
+        return m
+    gathered = scratch.gathered[0]
+    n = len(rows)
     for i in range(n):
-        if scratch.inside[i]:
-            scratch.rows[m] = i
-            m += 1
-    for d in range(first, last):
-        source = scratch.gathered[d - first]
-        out = scratch.picked[d - first]
-        for j in range(m):
-            out[j] = transformed(program, d, source[scratch.rows[j]])
+        gathered[i] = axis[rows[i]]
+    any_doubt = sure_band(gathered, n, sure, inside, doubt)
+    if any_doubt and program.kind[step] == RECTANGLE:
+        for i in range(n):
+            if doubt[i]:
+                inside[i] = holds(program, d, gathered[i])
+    for i in range(n):
+        row = rows[i]
+        out[m] = row
+        m += inside[i]
     return m
 
 
 @kernel
-def shape(program: Program, scratch: Scratch, step: int, n: int) -> None:
-    """Fill inside[:n] for a polygon or an ellipse."""
-    m = pick(program, scratch, step, n)
+def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
+    """Leave of the rows those inside a polygon or an ellipse, in scratch.rows; their number."""
+    n = len(rows)
+    first = program.dim_start[step]
+    for d in range(first, program.dim_start[step + 1]):
+        axis = scratch.axes[program.dim_axis[d]]
+        out = scratch.gathered[program.dim_slot[d]]
+        for i in range(n):
+            out[i] = axis[rows[i]]
+        t = program.dim_transform[d]
+        if t != NONE:
+            table = program.tables[program.table_start[t] : program.table_start[t + 1]]
+            numbers = program.transform_numbers[t]
+            transform_many(program.transform_kind[t], numbers, table, out[:n], out[:n])
     start = program.number_start[step]
-    numbers = program.numbers[start : program.number_start[step + 1]]
+    form = program.numbers[start : program.number_start[step + 1]]
     if program.kind[step] == POLYGON:
-        vertices = numbers[4:].reshape((-1, 2))
         in_polygon(
-            scratch.picked[0],
-            scratch.picked[1],
-            m,
-            vertices,
-            numbers[:4],
-            scratch.inside_picked,
-            scratch.doubt_picked,
+            scratch.gathered[0],
+            scratch.gathered[1],
+            n,
+            form[4:].reshape((-1, 2)),
+            form[:4],
+            scratch.inside,
+            scratch.doubt,
             scratch.expansion,
         )
     else:
-        dimensions = program.dim_start[step + 1] - program.dim_start[step]
-        in_ellipse(scratch.picked, m, dimensions, numbers, scratch.inside_picked)
-    for j in range(m):
-        scratch.inside[scratch.rows[j]] = scratch.inside_picked[j]
+        dimensions = program.dim_start[step + 1] - first
+        in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
+    return compress(scratch, rows)
 
 
 @kernel
-def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
-    """Fill inside[:n] from the membership of other populations."""
+def compress(scratch: Scratch, rows: Rows) -> int:
+    """Keep the rows whose inside is set, in scratch.rows; their number."""
+    out = scratch.rows
+    m = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        out[m] = row
+        m += scratch.inside[i]
+    return m
+
+
+@kernel
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
+    """Leave the rows for which the combination of memberships holds; their number."""
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
         scratch.inside[i] = conjunction
@@ -241,25 +275,60 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
         member = scratch.member[program.operand_population[k]]
         flip = program.operand_complement[k]
         for i in range(len(rows)):
-            holds = (member[rows[i]] != 0) != flip
+            belongs = (member[rows[i]] != 0) != flip
             if conjunction:
-                scratch.inside[i] &= holds
+                scratch.inside[i] &= belongs
             else:
-                scratch.inside[i] |= holds
+                scratch.inside[i] |= belongs
+    return compress(scratch, rows)
 
 
 @kernel
-def survive(
-    program: Program, scratch: Scratch, output: Output, step: int, rows: Rows, first_event: int
+def region(
+    program: Program, scratch: Scratch, views: Views, step: int, rows: Rows, n_rows: int
+) -> int:
+    """Leave the rows inside a rectangle, polygon or ellipse: dimension by dimension, then whole.
+
+    A dimension is decoded and unmixed only for what the ones before it have left.
+    """
+    kind = program.kind[step]
+    left = rows
+    for d in range(program.dim_start[step], program.dim_start[step + 1]):
+        load(program, scratch, views, d, left, n_rows)
+        if program.dim_narrows[d]:
+            left = scratch.rows[: narrow(program, scratch, step, d, left, n_rows)]
+    if kind != RECTANGLE:
+        return shape(program, scratch, step, left)
+    return len(left)
+
+
+@kernel
+def settle(
+    program: Program,
+    scratch: Scratch,
+    output: Output,
+    step: int,
+    rows: Rows,
+    m: int,
+    first_event: int,
 ) -> None:
-    """Turn inside[:n] into the step's population: alive rows, count, membership."""
+    """Turn the m rows in scratch.rows into the step's population: rows, count, membership."""
     p = step + 1
-    flip = program.complement[step]
     alive = scratch.alive[p]
-    m = 0
-    for i in range(len(rows)):
-        alive[m] = rows[i]
-        m += scratch.inside[i] != flip
+    left = scratch.rows
+    if program.complement[step]:
+        n = 0
+        k = 0
+        for i in range(len(rows)):
+            if k < m and left[k] == rows[i]:
+                k += 1
+            else:
+                alive[n] = rows[i]
+                n += 1
+        m = n
+    else:
+        for i in range(m):
+            alive[i] = left[i]
     scratch.n_alive[p] = m
     output.counts[p] += m
     if program.keep[step]:
@@ -288,12 +357,7 @@ def measure(
 
 @kernel
 def walk_block(
-    program: Program,
-    scratch: Scratch,
-    views: Views,
-    output: Output,
-    n_rows: int,
-    first_event: int,
+    program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
     for row in range(n_rows):
@@ -306,35 +370,26 @@ def walk_block(
         kind = program.kind[step]
         parent = program.parent[step]
         rows = scratch.alive[parent, : scratch.n_alive[parent]]
-        load(program, scratch, views, step, rows)
         if kind == MEASURE:
+            load(program, scratch, views, program.dim_start[step], rows, n_rows)
             measure(program, scratch, output, step, number, rows)
             number += 1
-            continue
-        if kind == AND or kind == OR:  # noqa: PLR1714  (membership tests compile badly)
-            boolean(program, scratch, step, rows)
+        elif kind in (AND, OR):
+            m = boolean(program, scratch, step, rows)
+            settle(program, scratch, output, step, rows, m, first_event)
         else:
-            gather(program, scratch, step, rows)
-            if kind == RECTANGLE:
-                rectangle(program, scratch, step, len(rows))
-            else:
-                shape(program, scratch, step, len(rows))
-        survive(program, scratch, output, step, rows, first_event)
+            m = region(program, scratch, views, step, rows, n_rows)
+            settle(program, scratch, output, step, rows, m, first_event)
 
 
 @kernel
 def walk(
-    program: Program,
-    scratch: Scratch,
-    views: Views,
-    output: Output,
-    n_rows: int,
-    first_event: int,
+    program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take n_rows stored rows (as `views`) through the program, block by block."""
     stride = program.stride
     for first in range(0, n_rows, BLOCK):
-        item = first * stride
+        item = np.uint64(first) * stride
         block = Views(
             views.f32[item:],
             views.f64[item:],
@@ -344,6 +399,7 @@ def walk(
             views.bits32,
             views.float32,
             views.float64,
+            views.rows,
         )
         rows = min(BLOCK, n_rows - first)
         walk_block(program, scratch, block, output, rows, first_event + first)

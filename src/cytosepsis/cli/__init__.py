@@ -1,0 +1,69 @@
+"""The command line: each command is a thin translation to one call of the API.
+
+Exit status: 0 all done · 1 done, but some files failed · 2 refused, nothing computed · 3 an
+unforeseen error · 130 and 143 after SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from cytosepsis import __version__
+from cytosepsis.cli import file_commands, study_commands
+from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
+
+app = typer.Typer(
+    name="cytosepsis",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(study_commands.run)
+app.command()(study_commands.check)
+app.command()(file_commands.inspect)
+app.command()(file_commands.gate)
+app.command()(file_commands.calibrate)
+app.command()(study_commands.simulate)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cytosepsis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Monocyte HLA-DR in antibodies per cell, from FCS files to patient and timepoint."""
+
+
+def main() -> None:
+    """Entry point of the command `cytosepsis`."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except Terminated:
+        sys.exit(EXIT_TERMINATED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception:  # noqa: BLE001 - Python's own status for this, 1, means something else here
+        traceback.print_exc()
+        typer.echo(
+            "This is a fault of cytosepsis. Please report it with the lines above.", err=True
+        )
+        sys.exit(EXIT_UNFORESEEN)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated

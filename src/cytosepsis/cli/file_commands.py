@@ -1,0 +1,355 @@
+"""Commands on FCS files without a study: `inspect`, `gate`, `calibrate`."""
+# ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cytosepsis.cli.terminal import (
+    EXIT_FILES_FAILED,
+    EXIT_UNFORESEEN,
+    Format,
+    TableFormat,
+    command,
+    say,
+    show_table,
+    write_json,
+)
+from cytosepsis.errors import CytosepsisError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cytosepsis.calibration import Calibration
+    from cytosepsis.compensation import Spillover
+
+_FILES = typer.Argument(help="FCS files.", show_default=False)
+_ENDINGS = {".fcs", ".lmd"}
+_POPULATION_COLUMNS = (
+    *("file", "path", "population", "n_events", "fraction_of_parent", "fraction_of_root"),
+    *("gate_status", "error_code", "error"),
+)
+
+Record = dict[str, Any]
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="FCS files or folders.", show_default=False)],
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "table",
+) -> None:
+    """Show what is in FCS files: version, events, channels, cytometer, date, spillover, doubts."""
+    with command():
+        from cytosepsis.cli.inspection import inspected, show_inspected
+
+        records = [_guarded(path, inspected) for path in _expanded(files)]
+        if format == "json":
+            write_json(records)
+        else:
+            show_inspected(records)
+        _exit_for(records)
+
+
+def gate(
+    files: Annotated[list[Path], _FILES],
+    gating: Annotated[Path, typer.Option(help="Plan: .toml, Gating-ML 2.0 .xml or FlowJo .wsp.")],
+    sample: Annotated[
+        str | None, typer.Option(help="Sample of a .wsp; default: each file's own name.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=NAME; a role not named is tried as $PnN, then $PnS."),
+    ] = None,
+    compensation: Annotated[
+        str | None, typer.Option(help="file, none or a CSV matrix; default: as the plan says.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write: .csv or .parquet.")] = None,
+    format: Annotated[TableFormat, typer.Option(help="How to write it.")] = "table",
+) -> None:
+    """Count the populations of a gating plan in FCS files."""
+    with command():
+        count = _counter(gating, sample, _roles(channel or ()), compensation)
+        if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
+            raise CytosepsisError(f"--out {out}: .csv or .parquet is meant.")
+        records = [_guarded(path, count) for path in files]
+        if out is not None:
+            _write_table(_population_rows(records), out)
+        _show_populations(records, format)
+        _exit_for(records)
+
+
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="FCS file of beads.", show_default=False)],
+    lot: Annotated[
+        str, typer.Option(help="PE molecules of each level, e.g. 638,6930,31008,67601.")
+    ],
+    channel: Annotated[str, typer.Option(help="The PE detector, as $PnN or $PnS.")],
+    statistic: Annotated[
+        Literal["median", "geometric_mean"], typer.Option(help="Of the levels.")
+    ] = "median",
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "table",
+) -> None:
+    """Find the levels of a bead file, fit the line and judge it."""
+    with command():
+        from cytosepsis.calibration import BeadLot, fit_calibration
+        from cytosepsis.fcs import read_fcs
+
+        levels = BeadLot("given by --lot", _molecules(lot))
+
+        def calibrated(path: Path) -> Record:
+            line = fit_calibration(read_fcs(path), levels, channel, statistic=statistic)
+            return _calibration_record(line)
+
+        record = _guarded(file, calibrated)
+        if "error" in record:
+            record = {**_no_calibration(statistic), **record}
+        if format == "json":
+            write_json(record)
+        else:
+            _show_calibration(record)
+        _exit_for([record])
+
+
+# ----------------------------------------------------------------------------- every file
+
+
+def _guarded(path: Path, work: Callable[[Path], Record]) -> Record:
+    """Do one file's work; what is wrong with it becomes its record, and the others go on."""
+    try:
+        return {"file": str(path), **work(path)}
+    except CytosepsisError as error:
+        return {"file": str(path), "error": {"code": error.code, "message": error.message}}
+    except Exception as error:  # noqa: BLE001 - the supervisor: a fault of ours costs one file
+        message = f"{type(error).__name__}: {error}"
+        return {"file": str(path), "error": {"code": "unforeseen", "message": message}}
+
+
+def _exit_for(records: Iterable[Record]) -> None:
+    errors = [record["error"] for record in records if "error" in record]
+    if any(error["code"] == "unforeseen" for error in errors):
+        raise typer.Exit(EXIT_UNFORESEEN)
+    if errors:
+        raise typer.Exit(EXIT_FILES_FAILED)
+
+
+def _expanded(paths: Iterable[Path]) -> list[Path]:
+    """Put the FCS files below a folder in its place, in order of their names."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in _ENDINGS]
+            if not inside:
+                raise CytosepsisError(f"{path}: no .fcs or .lmd file in this folder.")
+            found.extend(inside)
+        else:
+            found.append(path)
+    return found
+
+
+# ------------------------------------------------------------------------------- counting
+
+
+def _roles(pairs: Iterable[str]) -> dict[str, str]:
+    roles: dict[str, str] = {}
+    for pair in pairs:
+        role, equals, name = pair.partition("=")
+        if not (role and equals and name):
+            raise CytosepsisError(f"--channel {pair!r}: ROLE=NAME is meant, e.g. cd14=APC-A.")
+        if role in roles:
+            raise CytosepsisError(f"--channel: role {role!r} is given twice.")
+        roles[role] = name
+    return roles
+
+
+def _counter(
+    gating: Path, sample: str | None, roles: Mapping[str, str], compensation: str | None
+) -> Callable[[Path], Record]:
+    """Read plan and matrix once, so that a broken one refuses; return what counts one file."""
+    from cytosepsis.compensation import read_spillover_csv
+    from cytosepsis.fcs import read_fcs
+    from cytosepsis.gating.apply import gate as apply
+    from cytosepsis.gating.reader import read_gating
+    from cytosepsis.sample import population_counts
+
+    matrix: Spillover | Literal["none"] | None = None
+    if compensation == "none":
+        matrix = "none"
+    elif compensation not in {None, "file"}:
+        matrix = read_spillover_csv(Path(str(compensation)))
+    # A workspace holds a plan for each of its samples.
+    by_name = sample is None and gating.suffix.lower() == ".wsp"
+    shared = None if by_name else read_gating(gating, sample=sample)
+    if by_name and not gating.is_file():
+        raise CytosepsisError(f"--gating {gating}: no such file.")
+
+    def count(path: Path) -> Record:
+        raw = read_fcs(path)
+        plan = shared or read_gating(gating, sample=path.name)
+        if compensation == "file":
+            _note_missing_spillover(path, raw.keywords)
+        populations = apply(raw, plan, channels=roles, spillover=matrix)
+        counts = population_counts(populations, plan)
+        return {
+            "n_events": raw.n_events,
+            "populations": [
+                {
+                    "path": row.path,
+                    "name": row.name,
+                    "n_events": row.n_events,
+                    "fraction_of_parent": row.fraction_of_parent,
+                    "fraction_of_root": row.fraction_of_root,
+                    "gate_status": row.gate_status,
+                }
+                for row in counts
+            ],
+        }
+
+    return count
+
+
+def _note_missing_spillover(path: Path, keywords: Mapping[str, str]) -> None:
+    from cytosepsis.compensation import spillover_of
+
+    if spillover_of(keywords) is None:
+        say(f"Note: {path} carries no spillover matrix; its values are uncompensated.")
+
+
+def _population_rows(records: Iterable[Record]) -> list[Record]:
+    rows: list[Record] = []
+    for record in records:
+        blank: Record = dict.fromkeys(_POPULATION_COLUMNS)
+        blank["file"] = record["file"]
+        if "error" in record:
+            error = record["error"]
+            rows.append({**blank, "error_code": error["code"], "error": error["message"]})
+        for population in record.get("populations", ()):
+            named = {**population, "population": population["name"]}
+            rows.append({**blank, **{k: v for k, v in named.items() if k != "name"}})
+    return rows
+
+
+def _population_frame(rows: list[Record]) -> pl.DataFrame:
+    import polars as pl
+
+    numbers = {
+        "n_events": pl.Int64,
+        "fraction_of_parent": pl.Float64,
+        "fraction_of_root": pl.Float64,
+    }
+    schema = {name: numbers.get(name, pl.String) for name in _POPULATION_COLUMNS}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _write_table(rows: list[Record], out: Path) -> None:
+    from cytosepsis.store import write_table
+
+    write_table(_population_frame(rows), out)
+
+
+def _show_populations(records: list[Record], format: TableFormat) -> None:
+    if format == "json":
+        write_json(records)
+    elif format == "csv":
+        from cytosepsis.store import csv_text
+
+        sys.stdout.write(csv_text(_population_frame(_population_rows(records))))
+    else:
+        header = ("population", "events", "% of parent", "% of root", "gate")
+        for record in records:
+            if "error" in record:
+                _say_error(record)
+                continue
+            rows = [
+                (
+                    row["path"],
+                    row["n_events"],
+                    _percent(row["fraction_of_parent"]),
+                    _percent(row["fraction_of_root"]),
+                    row["gate_status"],
+                )
+                for row in record["populations"]
+            ]
+            show_table(record["file"], header, rows)
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
+
+
+def _say_error(record: Record) -> None:
+    say(f"{record['file']}: {record['error']['message']} [{record['error']['code']}]")
+
+
+# ----------------------------------------------------------------------------- calibrating
+
+
+def _molecules(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise CytosepsisError(
+            f"--lot {text!r}: numbers joined by commas are meant, e.g. 638,6930,31008,67601."
+        ) from None
+    if len(values) < 3 or len(set(values)) < len(values) or not all(0 < v < 1e12 for v in values):
+        raise CytosepsisError(
+            f"--lot {text!r}: at least 3 different positive numbers of PE molecules are needed."
+        )
+    return values
+
+
+def _calibration_record(line: Calibration) -> Record:
+    return {
+        "slope": line.slope,
+        "intercept": line.intercept,
+        "r_squared": line.r_squared,
+        "statistic": line.statistic,
+        "levels": [
+            {
+                "pe_molecules": level.pe_molecules,
+                "intensity": level.intensity,
+                "n_events": level.n_events,
+                "cv": level.cv,
+                "recovery": level.recovery,
+            }
+            for level in line.levels
+        ],
+        "status": line.status,
+        "flags": list(line.flags),
+    }
+
+
+def _no_calibration(statistic: str) -> Record:
+    return {
+        **{"slope": None, "intercept": None, "r_squared": None, "statistic": statistic},
+        **{"levels": [], "status": "failed", "flags": []},
+    }
+
+
+def _show_calibration(record: Record) -> None:
+    from cytosepsis.flags import FLAGS
+
+    if "error" in record:
+        _say_error(record)
+        return
+    header = ("PE molecules", record["statistic"].replace("_", " "), "events", "CV %", "recovery %")
+    rows = [
+        (
+            level["pe_molecules"],
+            level["intensity"],
+            level["n_events"],
+            _percent(level["cv"]),
+            _percent(level["recovery"]),
+        )
+        for level in record["levels"]
+    ]
+    show_table(record["file"], header, rows)
+    typer.echo(
+        f"log10(intensity) = {record['slope']:.4f} · log10(PE) {record['intercept']:+.4f}, "
+        f"R² {record['r_squared']:.5f}: {record['status']}"
+    )
+    for code in record["flags"]:
+        typer.echo(f"  {code}: {FLAGS[code].meaning}")

@@ -1,0 +1,298 @@
+"""`load_study`: a study folder becomes one frozen `Study`, or every reason why it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from cytosepsis.calibration import BeadLot
+from cytosepsis.config.assays import ReadAssay, read_assays
+from cytosepsis.config.cells import Reading
+from cytosepsis.config.clock import Clock
+from cytosepsis.config.markers import markers_of
+from cytosepsis.config.patient_sheets import (
+    groups_of,
+    read_exposures,
+    read_measurements,
+    read_patients,
+)
+from cytosepsis.config.places import Places, digest_of
+from cytosepsis.config.problems import Problems, listed, nearest
+from cytosepsis.config.sample_sheets import (
+    check_bead_runs,
+    read_bead_runs,
+    read_overrides,
+    read_samples,
+)
+from cytosepsis.config.study_file import FILE, StudyFile, key_path, read_study_file
+from cytosepsis.config.twins import near_twins
+from cytosepsis.errors import StudyError
+from cytosepsis.protocol import (
+    Measurement,
+    Outcome,
+    Patient,
+    Sample,
+    Study,
+    Window,
+)
+
+# Columns whose near-twins would silently split one thing into two.
+_TWIN_COLUMNS = (
+    "timepoint",
+    "draw_id",
+    "bead_run",
+    "condition",
+    "stimulus",
+    "drug",
+    "tube",
+    "lysis",
+    "site",
+    "cytometer",
+    "protocol_version",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStudy:
+    """What could be read of a study, with its plans; `study` is None where too little could."""
+
+    study: Study | None
+    assays: dict[str, ReadAssay]
+
+
+def load_study(path: str | os.PathLike[str]) -> Study:
+    """Read a study from its folder or its study.toml; no FCS file is opened.
+
+    Raises
+    ------
+    StudyError
+        With every problem that refuses the study, each with its file and place.
+    """
+    problems = Problems()
+    study = read_study(path, problems).study
+    if problems.errors or study is None:
+        raise StudyError(problems.errors)
+    return replace(study, warnings=tuple(str(warning) for warning in problems.warnings))
+
+
+def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
+    """Read as much of a study as can be read, recording every problem."""
+    toml = Path(path)
+    if toml.is_dir():
+        toml = toml / FILE
+    file = read_study_file(toml, problems)
+    if file is None:
+        return ReadStudy(None, {})
+    reading = _reading(toml, file, problems)
+    windows = _windows(file, problems)
+    patients = read_patients(file, reading)
+    samples = read_samples(file, reading, groups_of(patients))
+    assays = read_assays(file, reading, samples)
+    markers, primary = markers_of(file, assays, problems)
+    runs = read_bead_runs(file, reading)
+    if runs is not None:
+        check_bead_runs(samples, runs, file, reading)
+    measurements = read_measurements(file, reading)
+    exposures = read_exposures(file, reading)
+    overrides = read_overrides(
+        file,
+        reading,
+        sample_ids=[sample.sample_id for sample in samples],
+        bead_runs=None if runs is None else [run.bead_run for run in runs],
+    )
+    reading.check_zones()
+    _check_timepoints(samples, measurements, windows, file, problems)
+    _check_people(samples, patients, file, problems)
+    _check_beads_wanted(assays, file, problems)
+    used = [("exposures", [e.patient_id for e in exposures])]
+    used += [("measurements", [m.patient_id for m in measurements])]
+    _warn_twins(samples, [*used, ("clinical", [p.patient_id for p in patients])], problems)
+    if file.study is None:
+        return ReadStudy(None, assays)
+    study = Study(
+        folder=reading.places.folders[0],
+        samples=samples,
+        assays=tuple(read.assay for read in assays.values()),
+        bead_runs=runs or (),
+        bead_lots=tuple(BeadLot(name, **lot.given()) for name, lot in file.bead_lots.items()),
+        windows=windows,
+        patients=patients,
+        measurements=measurements,
+        exposures=exposures,
+        overrides=overrides,
+        markers=markers,
+        primary_marker=primary,
+        outcomes=tuple(Outcome(name, **table.given()) for name, table in file.outcomes.items()),
+        digest=_digest(toml, reading),
+        **file.study.given(
+            "name",
+            "baseline",
+            "bead_max_age_hours",
+            "assay_cv",
+            "timezone",
+            "compare_across_lysis",
+            "compare_across_sites",
+        ),
+    )
+    return ReadStudy(study, assays)
+
+
+def _reading(toml: Path, file: StudyFile, problems: Problems) -> Reading:
+    """Set up the folders and the clock that the rest of the study is read with."""
+    folder = toml.parent
+    roots: list[Path] = []
+    for index, text in enumerate(file.study.roots if file.study else ()):
+        root = folder / text
+        if root.is_dir():
+            roots.append(root)
+        else:
+            problems.error(FILE, key_path(("study", "roots", index)), f"found {text!r}, which is "
+                           "no folder. Name a folder, relative to the study's.")  # fmt: skip
+    given = file.study.given("timezone", "date_format") if file.study else {}
+    for key in tuple(given):
+        try:
+            Clock(**{key: given[key]})
+        except ValueError as error:
+            problems.error(FILE, key_path(("study", key)), f"{error}.")
+            del given[key]
+    return Reading(Places.of(folder, roots), Clock(**given), problems)
+
+
+def _digest(toml: Path, reading: Reading) -> str:
+    return digest_of([(FILE, toml), *reading.files])
+
+
+def _windows(file: StudyFile, problems: Problems) -> tuple[Window, ...]:
+    """Order the timepoints by day; overlaps and an unknown baseline are refused."""
+    windows = sorted(
+        (Window(name, first, last) for name, (first, last) in file.windows.items()),
+        key=lambda window: (window.first_day, window.last_day),
+    )
+    for before, after in pairwise(windows):
+        if after.first_day <= before.last_day:
+            problems.error(
+                FILE,
+                key_path(("timepoints", after.name)),
+                f"overlaps {before.name!r}: days {before.first_day:g} to {before.last_day:g} and "
+                f"{after.first_day:g} to {after.last_day:g}, both inclusive.",
+            )
+    baseline = file.study.baseline if file.study else None
+    known = file.names["timepoints"]
+    if baseline is not None and baseline not in known:
+        problems.error(
+            FILE,
+            "study.baseline",
+            f"found {baseline!r}, which is none of [timepoints].{nearest(baseline, known)} "
+            f"There: {listed(known)}.",
+        )
+    return tuple(windows)
+
+
+def _check_timepoints(
+    samples: tuple[Sample, ...],
+    measurements: tuple[Measurement, ...],
+    windows: tuple[Window, ...],
+    file: StudyFile,
+    problems: Problems,
+) -> None:
+    """Warn of labels that name no window, and of patients' samples with no time at all."""
+    if file.study is None or not windows:
+        return
+    names = [window.name for window in windows]
+    for sheet, labels in (
+        (file.study.samples, [s.timepoint for s in samples]),
+        (file.study.measurements or "", [m.timepoint for m in measurements]),
+    ):
+        for label in dict.fromkeys(label for label in labels if label is not None):
+            if label not in names:
+                problems.warning(
+                    sheet,
+                    "column timepoint",
+                    f"found {label!r}, which is none of [timepoints].{nearest(label, names)} "
+                    f"There: {listed(names)}.",
+                )
+    timeless = [
+        s.sample_id
+        for s in samples
+        if s.group == "patient" and s.role == "sample" and not (s.timepoint or s.drawn_at)
+    ]
+    if timeless:
+        problems.warning(
+            file.study.samples,
+            "",
+            f"{len(timeless)} samples of patients have neither drawn_at nor timepoint, so no place "
+            f"in time: {listed(timeless, 5)}.",
+        )
+
+
+def _check_people(
+    samples: tuple[Sample, ...],
+    patients: tuple[Patient, ...],
+    file: StudyFile,
+    problems: Problems,
+) -> None:
+    """Warn of patients of two groups, and of patients whose shock onset is not known."""
+    if file.study is None:
+        return
+    groups: dict[str, set[str]] = {}
+    for sample in samples:
+        groups.setdefault(sample.patient_id, set()).add(sample.group)
+    for patient_id, found in groups.items():
+        if len(found) > 1:
+            problems.warning(
+                file.study.samples,
+                "column group",
+                f"patient {patient_id!r} is in several groups: {listed(sorted(found))}.",
+                kind="several groups",
+            )
+    if file.study.clinical is None:
+        return
+    onset = {p.patient_id for p in patients if p.shock_onset is not None}
+    without = sorted(p for p, found in groups.items() if "patient" in found and p not in onset)
+    if without:
+        problems.warning(
+            file.study.clinical,
+            "column shock_onset",
+            f"is not known of {len(without)} patients with samples, so their days cannot be "
+            f"counted: {listed(without, 5)}.",
+        )
+
+
+def _check_beads_wanted(assays: dict[str, ReadAssay], file: StudyFile, problems: Problems) -> None:
+    quantified = [name for name, read in assays.items() if read.assay.abc is not None]
+    if quantified and file.study is not None and file.study.beads is None:
+        problems.warning(
+            FILE,
+            "study.beads",
+            f"is not given: no AB/C can be computed for {listed(quantified)}.",
+        )
+
+
+def _warn_twins(
+    samples: tuple[Sample, ...], others: Sequence[tuple[str, Iterable[str]]], problems: Problems
+) -> None:
+    """Warn of names that look the same; patients are compared over all sheets."""
+    columns = {name: [getattr(s, name) for s in samples] for name in _TWIN_COLUMNS}
+    columns["sample_id"] = [sample.sample_id for sample in samples]
+    columns["patient_id"] = [sample.patient_id for sample in samples]
+    sheet_of: dict[str, str] = {}
+    for sheet, ids in others:
+        names = list(ids)
+        columns["patient_id"] += names
+        sheet_of |= dict.fromkeys(names, sheet)
+    sheet_of |= dict.fromkeys((sample.patient_id for sample in samples), "samples")
+    for column, values in columns.items():
+        for twins in near_twins(value for value in values if value):
+            named = [
+                f"{twin!r} ({sheet_of[twin]})" if column == "patient_id" else repr(twin)
+                for twin in twins
+            ]
+            problems.warning(
+                "sheets",
+                f"column {column}",
+                f"{listed(named)} look alike and are kept apart. Is it one {column}?",
+                kind=f"column {column}",
+            )

@@ -1,0 +1,256 @@
+"""Gating-ML 2.0: gates read by FlowKit; hierarchy, bounds and matrices read here.
+
+FlowKit ignores transform bounds, fails on matrices that are not square and loses a gate whose
+operand is its own parent; so it is given a flat copy without matrices, and those are read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytosepsis.compensation import Spillover
+from cytosepsis.errors import CompensationError, GatingError
+from cytosepsis.gating.dependencies import in_order
+from cytosepsis.gating.flowkit_gates import classical, flowkit_door, region_of, transform_of
+from cytosepsis.gating.markup import (
+    DATA_TYPE,
+    GATING,
+    TRANSFORMS,
+    Element,
+    as_file,
+    local_name,
+    named,
+    read_markup,
+)
+from cytosepsis.gating.plan import (
+    FILE_COMPENSATION,
+    ROOT,
+    UNCOMPENSATED,
+    Axis,
+    Boolean,
+    Gate,
+    GatingPlan,
+    Operand,
+    Rectangle,
+    make_plan,
+)
+from cytosepsis.transforms import Transform
+
+_GATES = ("RectangleGate", "PolygonGate", "EllipsoidGate", "QuadrantGate", "BooleanGate")
+_ADVICE = "Check the file against the Gating-ML 2.0 schema, or write the plan in TOML."
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What a Gating-ML file says, apart from the gates themselves; keys are XML ids."""
+
+    gates: dict[str, Element]  # in document order
+    gate_of: dict[str, str]  # population → its gate: quadrants are populations, their gate is not
+    parent_of: dict[str, str]  # gate → population, "" at the root
+    transforms: dict[str, Transform]
+    spillovers: dict[str, Spillover]
+
+
+def read_gatingml(path: str | Path, *, root: Element | None = None) -> GatingPlan:
+    """Read a Gating-ML 2.0 file; each gate's name is its id. `root`: where it is parsed already.
+
+    Raises
+    ------
+    GatingError
+        Not Gating-ML 2.0; a gate on a new dimension (ratio), which is not supported; references to
+        nothing, circles, and everything `make_plan` refuses.
+    """
+    path = Path(path)
+    try:
+        markup = read_markup(path) if root is None else root
+        _refuse_new_dimensions(markup)
+        with flowkit_door(_ADVICE):
+            strategy = _parsed(markup)
+        document = _read_document(markup, strategy)
+        gates = _gates(document, strategy)
+        used = tuple(document.spillovers.items())
+        return make_plan(gates, used, path.name, strict_ellipses=False)
+    except GatingError as error:
+        error.file = str(path)  # make_plan knew only its name
+        error.with_context(step="gating")
+        raise
+    except CompensationError as error:
+        raise GatingError(error.message, file=str(path), step="gating") from error
+
+
+def _parsed(markup: Element) -> Any:
+    """FlowKit's strategy of the gates without parents and without matrices."""
+    from copy import deepcopy  # noqa: PLC0415
+
+    from flowkit import parse_gating_xml  # noqa: PLC0415  (two seconds)
+
+    flat = deepcopy(markup)
+    for element in flat.findall(TRANSFORMS + "spectrumMatrix"):
+        flat.remove(element)
+    for element in _gate_elements(flat):
+        element.attrib.pop(GATING + "parent_id", None)
+    return parse_gating_xml(as_file(flat))
+
+
+def _gate_elements(markup: Element) -> list[Element]:
+    return [element for element in markup if local_name(element) in _GATES]
+
+
+def _refuse_new_dimensions(markup: Element) -> None:
+    names = [
+        str(element.get(GATING + "id"))
+        for element in _gate_elements(markup)
+        if next(element.iter(DATA_TYPE + "new-dimension"), None) is not None
+    ]
+    if names:
+        raise GatingError(
+            f"{', '.join(names)}: gates on a ratio of channels (new-dimension) cannot be applied "
+            "yet; remove them from the plan"
+        )
+
+
+def _read_document(markup: Element, strategy: Any) -> _Document:
+    gates = {str(element.get(GATING + "id")): element for element in _gate_elements(markup)}
+    gate_of: dict[str, str] = {}
+    for name, element in gates.items():
+        quadrants = [str(q.get(GATING + "id")) for q in element.findall(GATING + "Quadrant")]
+        gate_of.update(dict.fromkeys(quadrants or [name], name))
+    parent_of = {
+        name: str(element.get(GATING + "parent_id", "")) for name, element in gates.items()
+    }
+    bounds = {
+        str(element.get(TRANSFORMS + "id")): element
+        for element in markup.findall(TRANSFORMS + "transformation")
+    }
+    transforms = {
+        name: made
+        for name, xform in strategy.transformations.items()
+        if (made := _bounded(xform, bounds[name])) is not None
+    }
+    used = {
+        str(element.get(GATING + "compensation-ref"))
+        for gate in gates.values()
+        for element in gate.iter(GATING + "dimension", GATING + "divider")
+    }
+    spillovers = {
+        name: _spillover(element, name)
+        for element in markup.findall(TRANSFORMS + "spectrumMatrix")
+        if (name := str(element.get(TRANSFORMS + "id"))) in used
+    }
+    return _Document(gates, gate_of, parent_of, transforms, spillovers)
+
+
+def _bounded(xform: Any, element: Element) -> Transform | None:
+    low, high = (element.get(TRANSFORMS + key) for key in ("boundMin", "boundMax"))
+    return transform_of(
+        xform,
+        bound_min=None if low is None else float(low),
+        bound_max=None if high is None else float(high),
+    )
+
+
+def _spillover(element: Element, name: str) -> Spillover:
+    """Matrix of a spectrumMatrix element: rows are fluorochromes; Gating-ML 2.0, 5.3."""
+    dimension = DATA_TYPE + "fcs-dimension"
+    fluorochromes = named(element.findall(f"{TRANSFORMS}fluorochromes/{dimension}"))
+    detectors = named(element.findall(f"{TRANSFORMS}detectors/{dimension}"))
+    rows = tuple(
+        tuple(float(entry.get(TRANSFORMS + "value")) for entry in row)
+        for row in element.findall(TRANSFORMS + "spectrum")
+    )
+    if element.get(TRANSFORMS + "matrix-inverted-already") in ("true", "1"):
+        # Kept as what it is the inverse of, so that every matrix of a plan means the same.
+        if len(fluorochromes) != len(detectors):
+            raise GatingError(f"matrix {name!r} is inverted already, but not square")
+        try:
+            rows = tuple(map(tuple, np.linalg.inv(np.array(rows)).tolist()))
+        except np.linalg.LinAlgError:
+            raise GatingError(f"matrix {name!r} is inverted already, and singular") from None
+    return classical(Spillover(tuple(detectors), tuple(fluorochromes), rows, name))
+
+
+def _gates(document: _Document, strategy: Any) -> list[Gate]:
+    """Our gates in an order in which they can be applied, parents and operands by full path."""
+    parsed = {name: strategy.get_gate(name, (ROOT,)) for name in document.gates}
+    needs = {name: _needs(document, name, gate) for name, gate in parsed.items()}
+    paths: dict[str, str] = {"": ROOT}
+    gates: list[Gate] = []
+    for name in in_order(needs):
+        parent = paths[document.parent_of[name]]
+        for population, gate_name in document.gate_of.items():
+            if gate_name == name:
+                paths[population] = f"{parent}/{population}"
+        gates += _converted(parsed[name], name, parent, paths, document)
+    return gates
+
+
+def _needs(document: _Document, name: str, gate: Any) -> list[str]:
+    """Gates that must stand before a gate: its parent's and its operands'."""
+    references = [document.parent_of[name]] if document.parent_of[name] else []
+    if gate.gate_type == "BooleanGate":
+        references += [reference["ref"] for reference in gate.gate_refs]
+    missing = [reference for reference in references if reference not in document.gate_of]
+    if missing:
+        raise GatingError(
+            f"gate {name!r} refers to {', '.join(map(repr, missing))}, which is no population of "
+            f"the file; it has: {', '.join(document.gate_of)}"
+        )
+    return [document.gate_of[reference] for reference in references]
+
+
+def _converted(
+    gate: Any, name: str, parent: str, paths: Mapping[str, str], document: _Document
+) -> list[Gate]:
+    match gate.gate_type:
+        case "BooleanGate":
+            operands = tuple(
+                Operand(paths[reference["ref"]], bool(reference["complement"]))
+                for reference in gate.gate_refs
+            )
+            return [Boolean(name, parent, gate.type, operands)]
+        case "QuadrantGate":
+            return _quadrants(gate, parent, document)
+        case _:
+            axes = [_axis(d.id, d, name, document) for d in gate.dimensions]
+            return [region_of(gate, name, parent, axes)]
+
+
+def _quadrants(gate: Any, parent: str, document: _Document) -> list[Gate]:
+    """One rectangle per quadrant, a child of the quadrant gate's parent."""
+    axes = {d.id: _axis(d.dimension_ref, d, gate.gate_name, document) for d in gate.dimensions}
+    rectangles: list[Gate] = []
+    for name, quadrant in gate.quadrants.items():
+        ranges = [quadrant.get_divider_range(reference) for reference in quadrant.divider_refs]
+        rectangles.append(
+            Rectangle(
+                name,
+                parent,
+                tuple(axes[reference] for reference in quadrant.divider_refs),
+                tuple(low for low, _ in ranges),
+                tuple(high for _, high in ranges),
+            )
+        )
+    return rectangles
+
+
+def _axis(name: str, dimension: Any, gate: str, document: _Document) -> Axis:
+    reference = dimension.transformation_ref
+    if reference is not None and reference not in document.transforms:
+        raise GatingError(f"gate {gate!r}: transform {reference!r} is not a scale of the file")
+    transform = document.transforms[reference] if reference is not None else None
+    match dimension.compensation_ref:
+        case "uncompensated" | None:
+            return Axis(name, transform, UNCOMPENSATED)
+        case "FCS":
+            return Axis(name, transform, FILE_COMPENSATION)
+        case matrix:
+            spillover = document.spillovers.get(matrix)
+            if spillover is not None and spillover.is_square and name in spillover.fluorochromes:
+                # The standard names the fluorochrome here; its own detector is what files have.
+                name = spillover.detectors[spillover.fluorochromes.index(name)]
+            return Axis(name, transform, str(matrix))

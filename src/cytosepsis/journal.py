@@ -1,0 +1,209 @@
+"""The journal of a results folder: what was computed, from what, by which code (SQLite).
+
+One writer. Results often lie on network shares, so a rollback journal with full synchronisation
+and not WAL. Committing costs some milliseconds on a disk that is honest about it, so outcomes that
+come in quickly share a commit; never more than a twentieth of the time goes there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cytosepsis.errors import StoreError
+
+SCHEMA_VERSION = "1"
+_SHARE_OF_TIME = 20  # a commit of t seconds is followed by at least 20 t without one
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE outcomes (
+    kind TEXT NOT NULL,      -- sample or beads
+    name TEXT NOT NULL,      -- sample_id or bead_run
+    part TEXT NOT NULL,      -- digest of the part of the study that decides the outcome
+    path TEXT NOT NULL,      -- of the file when it was read
+    size INTEGER,            -- bytes; null: not known to be what was read
+    mtime_ns INTEGER,
+    sha256 TEXT,             -- null with --digest stat, or where the file could not be read
+    digest TEXT NOT NULL,    -- sha256 or stat
+    code TEXT NOT NULL,      -- digest of the computing code and its libraries
+    settled INTEGER NOT NULL,-- 0: the failure may not repeat, the next run tries again
+    record_type TEXT NOT NULL, -- its class
+    record TEXT NOT NULL,    -- JSON of the frozen record
+    PRIMARY KEY (kind, name, part)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the file system says of a file without opening it."""
+
+    size: int  # bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an outcome is of: a sample or bead run, and the part of the study that decides it."""
+
+    kind: str
+    name: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One outcome with everything that tells whether it still holds."""
+
+    key: Key
+    path: str
+    stamp: Stamp | None
+    sha256: str | None
+    digest: str
+    code: str
+    settled: bool
+    record_type: str
+    record: str
+
+
+class Journal:
+    """An open journal; errors of the file or the disk are `StoreError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last_commit = time.monotonic()
+        self._pause = 0.0  # seconds that the next commit waits, from what the last one cost
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                self.set_fact("schema", SCHEMA_VERSION)
+                self.commit()
+            schema = self.fact("schema")
+        except sqlite3.Error as error:
+            raise _damaged(path, error) from error
+        if schema != SCHEMA_VERSION:
+            raise StoreError(
+                f"{path}: journal of schema {schema}, this version writes {SCHEMA_VERSION}. "
+                "Use --fresh to compute everything again, or another folder.",
+                code="journal_schema",
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what is pending and close."""
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+
+    def fact(self, name: str) -> str | None:
+        """A named fact about the folder, or None."""
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Keep a named fact; committed with the next commit."""
+        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def find(self, key: Key) -> Entry | None:
+        """What is kept under a key."""
+        try:
+            row = self._db.execute(
+                "SELECT path, size, mtime_ns, sha256, digest, code, settled, record_type, record"
+                " FROM outcomes WHERE kind = ? AND name = ? AND part = ?",
+                (key.kind, key.name, key.part),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+        if row is None:
+            return None
+        path, size, mtime_ns, sha256, digest, code, settled, kind, record = row
+        stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
+        return Entry(key, path, stamp, sha256, digest, code, bool(settled), kind, record)
+
+    def put(self, entry: Entry) -> None:
+        """Keep an outcome in place of an earlier one of its key; committed soon."""
+        stamp = entry.stamp
+        self._write(
+            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                entry.key.kind,
+                entry.key.name,
+                entry.key.part,
+                entry.path,
+                stamp.size if stamp else None,
+                stamp.mtime_ns if stamp else None,
+                entry.sha256,
+                entry.digest,
+                entry.code,
+                int(entry.settled),
+                entry.record_type,
+                entry.record,
+            ),
+        )
+        self.commit_if_due()
+
+    def keep_only(self, keys: Iterable[Key]) -> None:
+        """Forget every other outcome: of samples that left the study, of settings that changed."""
+        self._write("CREATE TEMP TABLE kept (kind, name, part, PRIMARY KEY (kind, name, part))", ())
+        rows = ((key.kind, key.name, key.part) for key in keys)
+        try:
+            self._db.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise _cannot_write(self.path, error) from error
+        self._write("DELETE FROM outcomes WHERE (kind, name, part) NOT IN (SELECT * FROM kept)", ())
+        self._write("DROP TABLE kept", ())
+        self.commit()
+
+    def commit_if_due(self) -> None:
+        """Commit unless the last commit is so recent that committing would be the work."""
+        if time.monotonic() - self._last_commit >= self._pause:
+            self.commit()
+
+    def commit(self) -> None:
+        """Put everything on the disk."""
+        started = time.monotonic()
+        if self._db.in_transaction:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise _cannot_write(self.path, error) from error
+        self._last_commit = time.monotonic()
+        self._pause = _SHARE_OF_TIME * (self._last_commit - started)
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise _cannot_write(self.path, error) from error
+
+
+def _damaged(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"{path}: cannot be read as a journal ({error}). "
+        "Use --fresh to compute everything again, or another folder.",
+        code="journal_damaged",
+    )
+
+
+def _cannot_write(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"{path}: cannot be written ({error}). What was committed before stays; free space or "
+        "restore the connection, then run the same command again.",
+        code="results_write",
+    )

@@ -1,0 +1,25 @@
+"""From a measured population and a bead line to AB/C: which beads, which doubts, which interval.
+
+A pure function of results already computed, so a new bead run or limit never reads events again.
+"""
+
+from cytosepsis.quantify.antibodies import AbcResult, band_of, preanalytic_flags, quantify
+from cytosepsis.quantify.beads import (
+    BeadChoice,
+    BeadRack,
+    choose_beads,
+    rack_beads,
+    review_of,
+)
+
+__all__ = [
+    "AbcResult",
+    "BeadChoice",
+    "BeadRack",
+    "band_of",
+    "choose_beads",
+    "preanalytic_flags",
+    "quantify",
+    "rack_beads",
+    "review_of",
+]

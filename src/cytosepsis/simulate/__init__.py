@@ -1,0 +1,11 @@
+"""Studies with known truth: septic patients and healthy controls, from cells to FCS files.
+
+One stream of random numbers per patient, draw and bead run: adding some changes no other.
+"""
+
+from __future__ import annotations
+
+from cytosepsis.simulate.settings import DEMO, FAULTS, SimulationSettings
+from cytosepsis.simulate.study import SimulatedStudy, simulate_study
+
+__all__ = ["DEMO", "FAULTS", "SimulatedStudy", "SimulationSettings", "simulate_study"]

@@ -1,0 +1,400 @@
+"""`run_study`: every file of a study measured once, in processes, into the store, then the tables.
+
+Knows neither formats nor arithmetic: it decides what is still to do, hands it out largest file
+first, and streams what comes back into the journal. Tables are made from the journal alone, so
+they are the same for any number of workers, and after any interruption.
+"""
+# ruff: noqa: PLC0415 - tables bring polars: imported when they are made
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from cytosepsis.codec import DecodeError, decode, encode
+from cytosepsis.errors import CytosepsisError, StoreError
+from cytosepsis.journal import Entry, Key, Stamp
+from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
+from cytosepsis.store import Results, RunRecord, Store, StudyIdentity
+from cytosepsis.tasks import (
+    UNFORESEEN,
+    Digest,
+    Order,
+    Outcome,
+    Work,
+    code_digest,
+    describe,
+    error_of,
+    failure,
+    is_settled,
+    perform,
+    versions,
+    works_of,
+)
+from cytosepsis.workers import Pool, Reply
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cytosepsis.protocol import Study
+
+_TARGET = "cytosepsis.tasks:perform"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come; files are samples and bead acquisitions."""
+
+    n_files: int
+    n_done: int  # reused ones included
+    n_reused: int
+    n_failed: int
+    n_events: int  # read in this run
+    n_bytes: int  # of the files that this run has to read
+    n_bytes_done: int
+    seconds: float  # since the run began
+    failed: str | None = None  # code and message, where the file just done failed
+    name: str | None = None  # sample_id or bead_run just done
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def run_study(
+    study: Study,
+    out: str | os.PathLike[str],
+    *,
+    workers: int = 1,
+    digest: Digest = "sha256",
+    plots: bool = True,
+    scheduler: str | None = None,
+    fresh: bool = False,
+    progress: ProgressCallback | None = None,
+    isolate: bool | None = None,
+) -> Results:
+    """Measure every file of a study and write the tables; continue where an earlier run stopped.
+
+    Parameters
+    ----------
+    study
+        As `load_study` gives it.
+    out
+        The results folder: new, empty, or of an earlier run of the same study.
+    workers
+        1: in this process. More: isolated processes that neither fork nor import the caller's
+        `__main__`.
+    digest
+        "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
+        size and time, and the column is null.
+    plots
+        Whether the table `densities` is written.
+    scheduler
+        Address of a Dask scheduler; not supported by this version.
+    fresh
+        Forget what an earlier run, also one of another study, left in the folder.
+    progress
+        Called after every file, and now and then in between.
+    isolate
+        Whether a single worker is a process of its own too, so that a file which kills it costs
+        one row. None: as `workers` says.
+
+    Raises
+    ------
+    StoreError
+        The folder is another study's, in use, or cannot be written.
+
+    """
+    if scheduler is not None:
+        raise CytosepsisError(
+            f"scheduler {scheduler!r}: this version runs on one machine only. Use workers=N.",
+            code="scheduler",
+        )
+    if workers < 1:
+        raise CytosepsisError(f"workers is {workers}; at least 1 is needed.", code="workers")
+    if digest not in get_args(Digest):
+        raise CytosepsisError(f"digest is {digest!r}; 'sha256' or 'stat' is meant.", code="digest")
+    folder = Path(study.folder).resolve()
+    with Store(out, StudyIdentity(study.name, str(folder)), fresh=fresh) as store:
+        run = _Run(store, works_of(study), digest, progress)
+        run.reuse()
+        run.compute(workers, isolate=workers > 1 if isolate is None else isolate)
+        outcomes, beads = run.outcomes()
+        store.write_tables(_tables(study, outcomes, beads, plots=plots))
+        store.journal.keep_only(_key(work) for work in run.works)
+        return store.write_run(run.record(study, outcomes, beads, workers=workers))
+
+
+class _Run:
+    """One run: what is to do, what came of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        works: Sequence[Work],
+        digest: Digest,
+        progress: ProgressCallback | None,
+    ) -> None:
+        self.works = works
+        self._store = store
+        self._digest: Digest = digest
+        self._progress = progress
+        self._code = code_digest()
+        self._started_at = datetime.now(UTC)
+        self._started = time.monotonic()
+        self._todo: list[Work] = []
+        self._stamps: dict[Key, Stamp | None] = {}
+        self._state = Progress(len(works), 0, 0, 0, 0, 0, 0, 0.0)
+        self._n_samples_reused = 0
+
+    def reuse(self) -> None:
+        """Find which outcomes of earlier runs still hold; the rest is to do, largest first."""
+        n_reused = 0
+        for work in self.works:
+            stamp = _stamp(work.path)
+            entry = self._store.journal.find(_key(work))
+            if entry is not None and self._holds(entry, work, stamp):
+                n_reused += 1
+                self._n_samples_reused += work.kind == "sample"
+            else:
+                self._todo.append(work)
+                self._stamps[_key(work)] = stamp
+        self._store.journal.commit()
+        self._todo.sort(key=lambda work: (-self._size(work), work.kind, work.name, work.part))
+        n_bytes = sum(self._size(work) for work in self._todo)
+        self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))
+        self._log("begin", n_files=len(self.works), n_reused=n_reused)
+
+    def compute(self, workers: int, *, isolate: bool) -> None:
+        """Perform what is to do; each outcome is in the journal as soon as it comes."""
+        orders = [Order(work.task, self._digest == "sha256") for work in self._todo]
+        if not isolate:
+            for work, order in zip(self._todo, orders, strict=True):
+                self._keep(work, perform(order))
+            return
+        suspects = []
+        with Pool(_TARGET, workers) as pool:
+            for reply in self._replies(pool, orders):
+                if reply.died or _worth_another_try(reply.value):
+                    suspects.append(reply.index)
+                    self._log_death(reply)
+                else:
+                    self._keep(self._todo[reply.index], reply.value)
+        # A file that ended its worker may have been the victim of its neighbours: once more, alone.
+        for index in sorted(suspects):
+            work = self._todo[index]
+            with Pool(_TARGET, 1) as pool:
+                for reply in self._replies(pool, [orders[index]]):
+                    if reply.died:
+                        self._log_death(replace(reply, index=index))
+                    self._keep(work, _death(work) if reply.died else reply.value)
+
+    def outcomes(self) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
+        """Everything, from the journal, in the order of the study."""
+        samples: list[SampleOutcome] = []
+        beads: list[BeadRunResult] = []
+        for work in self.works:
+            entry = self._store.journal.find(_key(work))
+            assert entry is not None
+            outcome = _decode(entry)
+            if isinstance(outcome, BeadRunResult):
+                beads.append(outcome)
+            else:
+                samples.append(outcome)
+        return tuple(samples), tuple(beads)
+
+    def record(
+        self,
+        study: Study,
+        outcomes: Sequence[SampleOutcome],
+        beads: Sequence[BeadRunResult],
+        *,
+        workers: int,
+    ) -> RunRecord:
+        """What `run.json` says."""
+        n_samples = len(outcomes)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, SampleFailure)]
+        record = RunRecord(
+            study=study.name,
+            study_digest=study.digest,
+            code_digest=self._code,
+            versions=versions(),
+            inputs=_inputs(study, outcomes, beads),
+            limits={assay.name: asdict(assay.limits) for assay in study.assays},
+            digest=self._digest,
+            workers=workers,
+            n_samples=n_samples,
+            n_computed=n_samples - self._n_samples_reused,
+            n_reused=self._n_samples_reused,
+            n_failed=len(failures),
+            n_unforeseen=sum(failed.unforeseen for failed in failures)
+            + sum(run.error_code in UNFORESEEN for run in beads),
+            n_events=sum(o.n_events for o in outcomes if isinstance(o, SampleResult)),
+            started_at=self._started_at.isoformat(timespec="seconds"),
+            wall_seconds=round(time.monotonic() - self._started, 3),
+            machine=_machine(),
+        )
+        self._log("end", n_failed=record.n_failed, wall_seconds=record.wall_seconds)
+        return record
+
+    def _replies(self, pool: Pool, orders: Sequence[Order]) -> Iterator[Reply]:
+        for reply in pool.replies(orders):
+            if reply is None:
+                self._store.journal.commit_if_due()
+                self._advance()
+            else:
+                yield reply
+
+    def _holds(self, entry: Entry, work: Work, stamp: Stamp | None) -> bool:
+        """Whether an earlier outcome is what computing now would give."""
+        if stamp is None or not entry.settled:
+            return False
+        if entry.code != self._code or entry.digest != self._digest:
+            return False
+        if entry.stamp == stamp and (entry.path == work.path or self._digest == "stat"):
+            return True
+        if entry.sha256 is None:
+            return False
+        try:
+            same = file_digest(work.path) == entry.sha256
+        except OSError:
+            return False
+        if same:
+            self._store.journal.put(replace(entry, path=work.path, stamp=stamp))
+        return same
+
+    def _keep(self, work: Work, outcome: Outcome) -> None:
+        key = _key(work)
+        before = self._stamps[key]
+        entry = Entry(
+            key=key,
+            path=work.path,
+            # A file that changed while it was read is not known by its size and time.
+            stamp=before if before == _stamp(work.path) else None,
+            sha256=outcome.sha256,
+            digest=self._digest,
+            code=self._code,
+            settled=is_settled(outcome),
+            record_type=type(outcome).__name__,
+            record=encode(outcome),
+        )
+        self._store.journal.put(entry)
+        state, error = self._state, error_of(outcome)
+        self._log("file", **describe(outcome))
+        n_events = outcome.n_events if isinstance(outcome, SampleResult) else 0
+        self._advance(
+            replace(
+                state,
+                n_done=state.n_done + 1,
+                n_failed=state.n_failed + (error is not None),
+                n_events=state.n_events + n_events,
+                n_bytes_done=state.n_bytes_done + self._size(work),
+                failed=None if error is None else f"{error[0]}: {error[1]}",
+                name=work.name,
+            )
+        )
+
+    def _advance(self, state: Progress | None = None) -> None:
+        state = state or replace(self._state, failed=None, name=None)
+        self._state = replace(state, seconds=time.monotonic() - self._started)
+        if self._progress is not None:
+            self._progress(self._state)
+
+    def _size(self, work: Work) -> int:
+        stamp = self._stamps[_key(work)]
+        return 0 if stamp is None else stamp.size
+
+    def _log(self, event: str, **values: object) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._store.log(at=at, event=event, **values)
+
+    def _log_death(self, reply: Reply) -> None:
+        work = self._todo[reply.index]
+        self._log("worker_died", kind=work.kind, name=work.name, trace=reply.trace)
+
+
+def _tables(
+    study: Study,
+    outcomes: tuple[SampleOutcome, ...],
+    beads: tuple[BeadRunResult, ...],
+    *,
+    plots: bool,
+) -> Mapping[str, pl.DataFrame]:
+    from cytosepsis.tables import all_tables
+
+    tables = dict(all_tables(study, outcomes, beads))
+    if not plots:
+        tables.pop("densities", None)
+    return tables
+
+
+def _key(work: Work) -> Key:
+    return Key(work.kind, work.name, work.part)
+
+
+def _decode(entry: Entry) -> Outcome:
+    try:
+        match entry.record_type:
+            case "SampleResult":
+                return decode(SampleResult, entry.record)
+            case "SampleFailure":
+                return decode(SampleFailure, entry.record)
+            case "BeadRunResult":
+                return decode(BeadRunResult, entry.record)
+            case other:
+                raise DecodeError(f"no such record: {other}")
+    except DecodeError as error:
+        raise StoreError(
+            f"The journal's outcome of {entry.key.name!r} cannot be understood ({error}). "
+            "Use --fresh to compute everything again.",
+            code="journal_damaged",
+        ) from None
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return Stamp(found.st_size, found.st_mtime_ns)
+
+
+def _worth_another_try(outcome: Outcome) -> bool:
+    error = error_of(outcome)
+    return error is not None and error[0] == "out_of_memory"
+
+
+def _death(work: Work) -> Outcome:
+    return failure(
+        work.task,
+        code="worker_died",
+        message="Reading this file ended its worker process, twice. Look at the file, and at the "
+        "memory of the machine; the log has what the process left.",
+        unforeseen=True,
+    )
+
+
+def _inputs(
+    study: Study, outcomes: Sequence[SampleOutcome], beads: Sequence[BeadRunResult]
+) -> dict[str, str | None]:
+    """File as written in the sheets → SHA-256."""
+    files = {run.bead_run: run.file for run in study.bead_runs}
+    pairs = zip(study.samples, outcomes, strict=True)
+    return {
+        **{sample.file: outcome.sha256 for sample, outcome in pairs},
+        **{files[run.bead_run]: run.sha256 for run in beads},
+    }
+
+
+def _machine() -> dict[str, str | int | None]:
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cpus": os.cpu_count(),
+    }

@@ -1,0 +1,171 @@
+"""A row of the sample sheet with everything that is known of it: what every table is made from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cytosepsis.flags import Status, status_of, worst
+from cytosepsis.protocol import Sample, Study
+from cytosepsis.quantify import AbcResult, preanalytic_flags, quantify, rack_beads, review_of
+from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.tables.timepoints import Moment, Placement, place
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row of the sample sheet, its outcome, its AB/C and its place in time."""
+
+    index: int  # of the row in the sample sheet
+    sample: Sample
+    outcome: SampleOutcome
+    abc: AbcResult | None  # None where the assay quantifies nothing, or the file failed
+    placement: Placement
+    review: str
+    base_flags: tuple[str, ...]  # doubts of file, gates, time and design; not those of AB/C
+
+    @property
+    def result(self) -> SampleResult | None:
+        """What was computed from the file; None where it failed."""
+        return self.outcome if isinstance(self.outcome, SampleResult) else None
+
+    @property
+    def failure(self) -> SampleFailure | None:
+        """Why the file failed; None where it did not."""
+        return self.outcome if isinstance(self.outcome, SampleFailure) else None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Every doubt, that about AB/C included."""
+        return (*self.base_flags, *(self.abc.flags if self.abc else ()))
+
+    @property
+    def drawn(self) -> Moment:
+        """The draw's time as the sheet gives it."""
+        return Moment(self.sample.drawn_at, self.sample.drawn_at_has_time)
+
+    @property
+    def status(self) -> Status:
+        """The worst of file, bead run and AB/C."""
+        if self.failure:
+            return "failed"
+        return worst([status_of(self.flags), self.abc.status if self.abc else "ok"])
+
+    @property
+    def error(self) -> tuple[str | None, str | None, str | None]:
+        """(code, sentence, step) of a failed row; nothing of another."""
+        if self.failure:
+            return self.failure.code, self.failure.message, self.failure.step
+        if self.abc and self.abc.abc is None:
+            return self.abc.reason_code, self.abc.reason, "calibration"
+        return None, None, None
+
+
+def read_outcomes(
+    study: Study, outcomes: Iterable[SampleOutcome], bead_results: Iterable[BeadRunResult]
+) -> tuple[Reading, ...]:
+    """One reading per row of the sample sheet, in its order, whatever order outcomes come in.
+
+    A row without an outcome is a failed one: it was not computed.
+    """
+    by_id = {outcome.sample_id: outcome for outcome in outcomes}
+    known = {sample.sample_id for sample in study.samples}
+    assert by_id.keys() <= known, f"outcomes of no sample: {sorted(by_id.keys() - known)}"
+    rack = rack_beads(bead_results, study)
+    patients = {patient.patient_id: patient for patient in study.patients}
+    mixed = _mixed_methods(study)
+    readings = []
+    for index, sample in enumerate(study.samples):
+        outcome = by_id.get(sample.sample_id) or _not_computed(sample)
+        result = outcome if isinstance(outcome, SampleResult) else None
+        placement = place(
+            Moment(sample.drawn_at, sample.drawn_at_has_time),
+            sample.timepoint,
+            patients.get(sample.patient_id),
+            study,
+            of_patient=sample.group == "patient",
+        )
+        abc = quantify(sample, result, rack, study) if result else None
+        flags: tuple[str, ...] = placement.flags
+        if result:
+            limits = study.assay(sample.assay).limits
+            flags += (*result.flags, *preanalytic_flags(sample, limits, study.timezone))
+        if exclusion(sample) is None:
+            flags += mixed.get((sample.patient_id, sample.assay), ())
+        readings.append(
+            Reading(
+                index=index,
+                sample=sample,
+                outcome=outcome,
+                abc=abc,
+                placement=placement,
+                review=review_of(sample.sample_id, study),
+                base_flags=flags,
+            )
+        )
+    return tuple(readings)
+
+
+def exclusion(sample: Sample) -> tuple[str, str] | None:
+    """Why the sheet keeps a row out of `patients`, as (code, words); None where it does not."""
+    if not sample.use:
+        why = f": {sample.use_reason}" if sample.use_reason else ""
+        return "use_no", f"`use` is no{why}"
+    if sample.role != "sample":
+        return "control_role", f"a control: role {sample.role}"
+    if sample.group not in {"patient", "healthy"}:
+        return "control_group", f"group {sample.group}"
+    given = {
+        "condition": sample.condition,
+        "stimulus": sample.stimulus,
+        "drug": sample.drug,
+    }
+    named = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    return ("ex_vivo", f"ex vivo: {named}") if named else None
+
+
+def _mixed_methods(study: Study) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Flags of patients whose rows of an assay differ in lysis or site, by patient and assay.
+
+    From the sheet alone, so that a file that fails changes no other row.
+    """
+    rows: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in study.samples:
+        if exclusion(sample) is None:
+            rows[sample.patient_id, sample.assay].append(sample)
+    return {key: incomparable(samples, study) for key, samples in rows.items()}
+
+
+def incomparable(samples: Sequence[Sample], study: Study) -> tuple[str, ...]:
+    """Flags of why values of these samples may not be compared; none where they may.
+
+    An empty cell is not another method.
+    """
+    methods = [method_of(sample) for sample in samples]
+    lysis = {lysis for lysis, _ in methods if lysis}
+    sites = {site for _, site in methods if site}
+    found = {
+        "mixed_lysis": len(lysis) > 1 and not study.compare_across_lysis,
+        "mixed_sites": len(sites) > 1 and not study.compare_across_sites,
+    }
+    return tuple(code for code, is_so in found.items() if is_so)
+
+
+def method_of(sample: Sample) -> tuple[str, str]:
+    """(lysis, site) as they are compared: case and outer blanks make no difference."""
+    return _folded(sample.lysis), _folded(sample.site)
+
+
+def _folded(text: str | None) -> str:
+    return (text or "").strip().casefold()
+
+
+def _not_computed(sample: Sample) -> SampleFailure:
+    return SampleFailure(
+        sample_id=sample.sample_id,
+        assay=sample.assay,
+        sha256=None,
+        code="not_computed",
+        message=f"{sample.file} has not been computed. Run the study again to complete it.",
+    )

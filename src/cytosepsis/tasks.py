@@ -1,0 +1,240 @@
+"""The units of work of a study, and what tells whether an earlier outcome of one still holds.
+
+A unit is one file: a sample under its assay, or a bead acquisition. `perform` does one and always
+returns an outcome; it is called in this process, in worker processes or on other machines alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+from cytosepsis.codec import encode
+from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample, Study
+from cytosepsis.sample import (
+    BeadRunResult,
+    BeadTask,
+    SampleFailure,
+    SampleOutcome,
+    analyze_beads,
+    analyze_sample,
+    bead_tasks,
+    file_digest,
+)
+
+Digest = Literal["sha256", "stat"]
+Outcome = SampleOutcome | BeadRunResult
+
+# Failures of the moment rather than of the file's bytes: the next run tries again.
+UNSETTLED = frozenset({"missing", "unreadable", "out_of_memory"})
+# Errors that are not the file's fault as far as anyone foresaw: exit status 3.
+UNFORESEEN = frozenset({"unforeseen", "worker_died"})
+
+# Modules that only arrange, show or store what was computed. Everything else counts as computing
+# code, so that a module that is new invalidates results rather than escape notice.
+_NOT_COMPUTING = frozenset(
+    (
+        *("__init__", "__main__", "analysis", "cli", "codec", "config", "fcs_write", "journal"),
+        *("lock", "quantify", "report", "sheets", "simulate", "store", "study", "tables"),
+        *("tasks", "workers"),
+    )
+)
+LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "flowkit", "flowio")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTask:
+    """One sample under its assay."""
+
+    sample: Sample
+    assay: Assay
+
+
+Task = SampleTask | BeadTask
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A task with the name of its row and the digest of the part of the study that decides it."""
+
+    kind: Literal["sample", "beads"]
+    name: str  # sample_id or bead_run
+    path: str
+    part: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A task as it is sent to where it is performed."""
+
+    task: Task
+    digest: bool
+
+
+def works_of(study: Study) -> tuple[Work, ...]:
+    """Every unit of work of a study: samples in the sheet's order, then bead acquisitions."""
+    return (*_sample_works(study), *_bead_works(study))
+
+
+def perform(order: Order) -> Outcome:
+    """Do one unit of work; whatever is wrong with the file is in the outcome."""
+    match order.task:
+        case SampleTask(sample, assay):
+            return analyze_sample(sample, assay, digest=order.digest)
+        case beads:
+            return analyze_beads(beads, digest=order.digest)
+
+
+def failure(task: Task, *, code: str, message: str, unforeseen: bool = False) -> Outcome:
+    """The outcome of a task that could not be carried out."""
+    match task:
+        case SampleTask(sample, assay):
+            return SampleFailure(
+                sample.sample_id, assay.name, None, code, message, unforeseen=unforeseen
+            )
+        case beads:
+            return BeadRunResult(
+                beads.bead_run.bead_run,
+                channel=beads.accepted[0],
+                statistic=beads.statistic,
+                lot=beads.lot.name,
+                sha256=None,
+                calibration=None,
+                status="failed",
+                error_code=code,
+                error=message,
+            )
+
+
+def error_of(outcome: Outcome) -> tuple[str, str] | None:
+    """Code and message of a failed outcome."""
+    match outcome:
+        case SampleFailure():
+            return outcome.code, outcome.message
+        case BeadRunResult(error_code=str() as code):
+            return code, outcome.error or ""
+        case _:
+            return None
+
+
+def describe(outcome: Outcome) -> dict[str, Any]:
+    """What the log says of an outcome: study ids, counts, codes; never a value of the file."""
+    error = error_of(outcome)
+    if isinstance(outcome, BeadRunResult):
+        return {"bead_run": outcome.bead_run, "status": outcome.status, "code": error and error[0]}
+    if isinstance(outcome, SampleFailure):
+        return {"sample_id": outcome.sample_id, "status": "failed", "code": outcome.code}
+    return {
+        "sample_id": outcome.sample_id,
+        "status": "done",
+        "n_events": outcome.n_events,
+        "flags": list(outcome.flags),
+    }
+
+
+def is_settled(outcome: Outcome) -> bool:
+    """Whether the same bytes would give the same outcome again."""
+    if isinstance(outcome, SampleFailure) and outcome.unforeseen:
+        return False
+    error = error_of(outcome)
+    return error is None or error[0] not in UNSETTLED | UNFORESEEN
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """SHA-256 of the computing modules and the versions of what they compute with."""
+    total = hashlib.sha256()
+    for name, source in sorted(_sources(resources.files("cytosepsis"), "")):
+        total.update(f"{name}\0".encode() + source + b"\0")
+    for name, version in versions().items():
+        total.update(f"{name} {version}\0".encode())
+    return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that compute."""
+    return {
+        "python": sys.version.split()[0],
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _sample_works(study: Study) -> Iterator[Work]:
+    assays = {assay.name: _measuring(assay) for assay in study.assays}
+    parts = {name: _assay_part(assay) for name, assay in assays.items()}
+    for sample in study.samples:
+        measured = _measured(sample)
+        part = _digest(encode(replace(measured, path="")), parts[sample.assay])
+        task = SampleTask(measured, assays[sample.assay])
+        yield Work("sample", sample.sample_id, sample.path, part, task)
+
+
+def _bead_works(study: Study) -> Iterator[Work]:
+    for task in bead_tasks(study):
+        run = task.bead_run
+        part = _digest(encode(replace(task, bead_run=replace(run, path="", site=None, extra=()))))
+        yield Work("beads", run.bead_run, run.path, part, task)
+
+
+def _measured(sample: Sample) -> Sample:
+    """The part of a row that measuring may use: what is left out cannot make an outcome stale.
+
+    Editing a date, a timepoint or a further column of the sheet then never reads events again.
+    """
+    return Sample(
+        sample_id=sample.sample_id,
+        file=sample.file,
+        path=sample.path,
+        patient_id="",
+        assay=sample.assay,
+        cytometer=sample.cytometer,
+    )
+
+
+def _measuring(assay: Assay) -> Assay:
+    """Keep the part of an assay that measuring may use: new limits or cut-offs read no events."""
+    abc = assay.abc
+    measured = abc and AbcSettings(abc.population, abc.channel, abc.statistic)
+    return replace(assay, abc=measured, limits=Limits())
+
+
+def _assay_part(assay: Assay) -> str:
+    """Digest of an assay: its record, and the bytes of its plan and its matrix."""
+    matrix = assay.compensation
+    named = replace(
+        assay,
+        gating=_content(assay.gating),
+        compensation=matrix if matrix in {"file", "none"} else _content(matrix),
+    )
+    return _digest(encode(named))
+
+
+def _content(path: str) -> str:
+    """What a plan or matrix is, wherever it lies: the ending tells the format."""
+    try:
+        return f"{file_digest(path)}{Path(path).suffix.lower()}"
+    except OSError:
+        return f"unreadable{Path(path).suffix.lower()}"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        stem = entry.name.removesuffix(".py")
+        if not prefix and stem in _NOT_COMPUTING:
+            continue
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}{stem}", entry.read_bytes()

@@ -1,0 +1,267 @@
+"""Isolated worker processes: each performs one task at a time, and its death costs only that task.
+
+Workers are fresh interpreters that talk through pipes. They do not fork (Polars hangs after a
+fork) and never import the caller's `__main__`, so an unguarded script may start them. This module
+knows nothing of samples: a target `module:function` is called with each task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Self
+
+from cytosepsis.errors import CytosepsisError
+
+_LENGTH = struct.Struct("<Q")
+_READY = "ready"
+# The caller's sys.path is handed over whole (also an editable install or an inserted path);
+# -P keeps the current folder from shadowing modules before that.
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from cytosepsis.workers import serve; serve(sys.argv[2])"
+)
+# One task is one thread's work: many workers with many BLAS threads each only get in their way.
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
+class WorkerError(CytosepsisError):
+    """Worker processes cannot be started at all."""
+
+    default_code = "workers"
+
+
+class WorkerDied(Exception):  # noqa: N818 - it says what happened, to the pool alone
+    """The process ended while it had a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of the task number `index`: its value, or `died` with what the process left."""
+
+    index: int
+    value: Any = None
+    died: bool = False
+    trace: str = ""  # the last of the dead process's stderr, for the log
+
+
+class Pool:
+    """Up to `n_workers` processes; a context manager whose exit ends them all."""
+
+    def __init__(self, target: str, n_workers: int) -> None:
+        assert n_workers >= 1
+        self._target = target
+        self._n_workers = n_workers
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._workers: set[_Worker] = set()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._stopped = True
+            workers = tuple(self._workers)
+        for worker in workers:
+            worker.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def replies(
+        self, tasks: Sequence[object], *, tick_seconds: float = 0.5
+    ) -> Iterator[Reply | None]:
+        """Hand tasks out in their order and yield replies as they come; None at each idle tick.
+
+        Raises WorkerError where no process can be started.
+        """
+        todo: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Reply | CytosepsisError] = queue.SimpleQueue()
+        for item in enumerate(tasks):
+            todo.put(item)
+        for _ in range(min(self._n_workers, len(tasks))):
+            thread = threading.Thread(target=self._tend, args=(todo, done), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        n_left = len(tasks)
+        while n_left:
+            try:
+                reply = done.get(timeout=tick_seconds)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(reply, CytosepsisError):
+                raise reply
+            n_left -= 1
+            yield reply
+
+    def _tend(
+        self,
+        todo: queue.SimpleQueue[tuple[int, object]],
+        done: queue.SimpleQueue[Reply | CytosepsisError],
+    ) -> None:
+        """Feed one worker process until no task is left; replace it where it dies."""
+        worker: _Worker | None = None
+        try:
+            while not self._stopped:
+                index, task = todo.get_nowait()
+                if worker is None:
+                    worker = self._start()
+                try:
+                    done.put(Reply(index, worker.ask(task)))
+                except WorkerDied:
+                    done.put(Reply(index, died=True, trace=worker.trace()))
+                    self._end(worker)
+                    worker = None
+        except queue.Empty:
+            pass
+        except CytosepsisError as error:
+            done.put(error)
+        finally:
+            if worker is not None:
+                self._end(worker)
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._stopped:
+                raise WorkerError("The run is being stopped.")
+            worker = _Worker(self._target)
+            self._workers.add(worker)
+        try:
+            worker.wait_until_ready()
+        except WorkerError:
+            self._end(worker)
+            raise
+        return worker
+
+    def _end(self, worker: _Worker) -> None:
+        worker.close()
+        with self._lock:
+            self._workers.discard(worker)
+
+
+class _Worker:
+    """The caller's end of one process."""
+
+    def __init__(self, target: str) -> None:
+        if not sys.executable:
+            raise WorkerError("Worker processes need a Python executable; use workers=1.")
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
+        environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
+        # An own process group: Ctrl-C in the terminal reaches the caller alone, who ends us.
+        group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps(sys.path), target],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment,
+            **group,
+        )
+
+    @property
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+    def wait_until_ready(self) -> None:
+        """Return once the process has imported its target."""
+        try:
+            ready = _receive(self._pipes[1])
+        except WorkerDied:
+            ready = None
+        if ready != _READY:
+            self.kill()
+            trace = self.trace().strip().splitlines()
+            why = trace[-1] if trace else "it ended without a word"
+            raise WorkerError(f"A worker process cannot be started: {why}. Use workers=1.")
+
+    def ask(self, task: object) -> object:
+        """The target's value for a task; WorkerDied where the process ends first."""
+        try:
+            _send(self._pipes[0], task)
+        except OSError:
+            raise WorkerDied from None
+        return _receive(self._pipes[1])
+
+    def trace(self) -> str:
+        """The end of what a process that has ended wrote to stderr."""
+        self._process.wait()
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - 4000))
+        return self._stderr.read().decode(errors="replace")
+
+    def kill(self) -> None:
+        """End the process now: it only reads, so nothing is lost. From any thread, repeatedly."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and let go of its pipes; only from the thread that talks to it."""
+        self.kill()
+        for pipe in (*self._pipes, self._stderr):
+            # A task may have been half sent to a process that is gone.
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _send(pipe: IO[bytes], value: object) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    pipe.write(_LENGTH.pack(len(data)) + data)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> Any:
+    try:
+        header = pipe.read(_LENGTH.size)
+        if len(header) < _LENGTH.size:
+            raise WorkerDied
+        (length,) = _LENGTH.unpack(header)
+        data = pipe.read(length)
+    except (OSError, ValueError):  # closed under our feet: the pool is being stopped
+        raise WorkerDied from None
+    if len(data) < length:
+        raise WorkerDied
+    return pickle.loads(data)  # noqa: S301 - only ever between a caller and its own child
+
+
+def serve(target: str) -> None:
+    """The worker's side: call `module:function` with each task until the caller is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    # Whatever a library prints must not enter the conversation.
+    tasks, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    module, _, name = target.partition(":")
+    perform = getattr(importlib.import_module(module), name)
+    inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(tasks, inbox), daemon=True).start()
+    _send(replies, _READY)
+    while True:
+        _send(replies, perform(inbox.get()))
+
+
+def _listen(pipe: IO[bytes], inbox: queue.SimpleQueue[object]) -> None:
+    """Fill the inbox; when the caller is gone, even by kill -9, end in the middle of any task."""
+    while True:
+        try:
+            inbox.put(_receive(pipe))
+        except WorkerDied:
+            os._exit(0)

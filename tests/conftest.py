@@ -1,0 +1,24 @@
+"""What every test may ask for: the folder of real files, and how hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+# Repeatable, and patient: the first call of a kernel compiles it.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real FCS files: $CYTOSEPSIS_CORPUS, by default ../shared/fcs."""
+    folder = Path(os.environ.get("CYTOSEPSIS_CORPUS", ROOT.parent / "shared" / "fcs"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real files at {folder} (CYTOSEPSIS_CORPUS names another)")
+    return folder

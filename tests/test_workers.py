@@ -1,0 +1,135 @@
+"""Isolated worker processes: what they return, and what their death costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from cytosepsis.workers import Pool, Reply, WorkerError
+
+
+def perform(task: tuple[str, int]) -> object:
+    """Play the part of a task; runs in the worker."""
+    match task:
+        case ("double", n):
+            return 2 * n
+        case ("pid", _):
+            return os.getpid()
+        case ("print", n):
+            print("a library prints")
+            return n
+        case ("die", n):
+            os._exit(n)
+        case ("segfault", _):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case ("sleep", n):
+            time.sleep(n)
+    return None
+
+
+TARGET = f"{__name__}:perform"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def replies(tasks: list[tuple[str, int]], n_workers: int) -> dict[int, Reply]:
+    with Pool(TARGET, n_workers) as pool:
+        return {reply.index: reply for reply in pool.replies(tasks) if reply is not None}
+
+
+def test_values_come_back_whatever_a_library_prints() -> None:
+    found = replies([("double", n) for n in range(20)] + [("print", 7)], 2)
+    assert [found[n].value for n in range(21)] == [*range(0, 40, 2), 7]
+
+
+def test_a_death_costs_one_task() -> None:
+    found = replies([("double", 1), ("die", 3), ("segfault", 0), ("double", 2)], 1)
+    assert [found[n].died for n in range(4)] == [False, True, True, False]
+    assert found[3].value == 4
+    assert "Segmentation fault" in found[2].trace
+
+
+def test_processes_are_others_and_gone_afterwards() -> None:
+    found = replies([("pid", 0), ("sleep", 0), ("pid", 0)], 2)
+    for pid in {found[0].value, found[2].value}:
+        assert pid != os.getpid()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_leaving_the_pool_ends_a_long_task_at_once() -> None:
+    started = time.monotonic()
+    with Pool(TARGET, 1) as pool:
+        ticks = pool.replies([("sleep", 60)], tick_seconds=0.05)
+        assert next(ticks) is None
+    assert time.monotonic() - started < 20
+
+
+def test_a_worker_that_cannot_start_is_said_once() -> None:
+    with Pool("cytosepsis.nothing:perform", 2) as pool, pytest.raises(WorkerError) as caught:
+        list(pool.replies([("double", 1)] * 3))
+    assert "cannot be started: ModuleNotFoundError" in caught.value.message
+
+
+SCRIPT = """
+    import sys
+    from pathlib import Path
+    sys.path[:0] = {paths!r}
+    (Path(sys.argv[1]) / "ran").open("a").write("x")
+    from cytosepsis.workers import Pool
+    with Pool("test_workers:perform", 2) as pool:
+        replies = pool.replies([("double", 1), ("double", 2)])
+        values = sorted(reply.value for reply in replies if reply)
+    assert values == [2, 4], values
+"""
+
+
+def test_an_unguarded_script_is_not_run_again(tmp_path: Path) -> None:
+    paths = [str(Path(__file__).parent), *sys.path]
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT).format(paths=paths))
+    # A module of the current folder must not take the place of the library's.
+    (tmp_path / "json.py").write_text("raise SystemExit('shadowed')")
+    subprocess.run([sys.executable, "-P", str(script), str(tmp_path)], check=True, cwd=tmp_path)
+    assert (tmp_path / "ran").read_text() == "x"
+
+
+def test_workers_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    script = f"""
+        import os, sys
+        sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
+        from cytosepsis.workers import Pool
+        with Pool("test_workers:perform", 1) as pool:
+            worker = None
+            for reply in pool.replies([("pid", 0), ("sleep", 600)], tick_seconds=0.05):
+                if reply is not None:
+                    worker = reply.value
+                    print(worker, flush=True)
+                elif worker is not None:
+                    os.kill(os.getpid(), 9)
+    """
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], check=False, stdout=subprocess.PIPE
+    )
+    assert killed.returncode == -9
+    worker = int(killed.stdout)
+    for _ in range(200):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            break
+        if "zombie" in Path(f"/proc/{worker}/status").read_text():
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the worker lives on")
