@@ -1,9 +1,308 @@
-"""The oracle: kernels again in plain, slow, obvious Python."""
+"""The oracle: every kernel again, slow and obvious, in plain Python. No numba, no cleverness."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+from cytosepsis.gating.plan import Axis, Boolean, Ellipse, GatingPlan, Polygon, Rectangle, path_of
+from cytosepsis.transforms import (
+    Asinh,
+    Biex,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    OffsetLog,
+    Transform,
+)
+
+# --- decoding
+
+
+def decoded(
+    data: bytes, letter: str, order: str, n_columns: int, masks: Sequence[int] = ()
+) -> list[list[float]]:
+    """Rows of numbers from stored bytes: struct letter (f d B H I), byte order (< or >)."""
+    size = struct.calcsize(letter)
+    rows = []
+    for start in range(0, len(data), size * n_columns):
+        row = []
+        for column in range(n_columns):
+            (number,) = struct.unpack_from(order + letter, data, start + column * size)
+            row.append(float(number & masks[column] if masks else number))
+        rows.append(row)
+    return rows
+
+
+# --- transforms: the published formulas, in decimal numbers of 60 digits, roots by halving
+
+DIGITS = 60
+
+
+def transform(t: Transform, value: float) -> float:
+    """Value on the transformed scale, correctly rounded for all that matters; bounds applied."""
+    if math.isnan(value):
+        return value
+    with localcontext() as context:
+        context.prec = DIGITS
+        context.Emin, context.Emax = -999_999, 999_999
+        result = _unbounded(t, value)
+    if t.bound_min is not None and result < t.bound_min:
+        return t.bound_min
+    if t.bound_max is not None and result > t.bound_max:
+        return t.bound_max
+    return result
+
+
+def _unbounded(t: Transform, value: float) -> float:
+    if isinstance(t, Log):
+        if value < 0:
+            return math.nan
+        if value == 0:
+            return -math.inf
+    if isinstance(t, OffsetLog):
+        value = max(value, t.offset)
+    if math.isinf(value) and not isinstance(t, Biex):
+        return value
+    x = Decimal(value) if math.isfinite(value) else value
+    ln10 = Decimal(10).ln()
+    match t:
+        case Linear(T, A):
+            return float((x + Decimal(A)) / (Decimal(T) + Decimal(A)))
+        case Log(T, M):
+            return float((x / Decimal(T)).log10() / Decimal(M) + 1)
+        case OffsetLog(offset, decades):
+            return float((x / Decimal(offset)).log10() / Decimal(decades))
+        case Asinh(T, M, A):
+            reach = Decimal(M) * ln10
+            z = x * (reach.exp() - (-reach).exp()) / 2 / Decimal(T)
+            size = (abs(z) + (z * z + 1).sqrt()).ln()
+            return float(
+                (size.copy_sign(z) + Decimal(A) * ln10) / ((Decimal(M) + Decimal(A)) * ln10)
+            )
+        case Logicle(T, W, M, A):
+            curve, zero = biexponential(T, W, M, A)
+        case Hyperlog(T, W, M, A):
+            curve, zero = hyperlogarithm(T, W, M, A)
+        case Biex():
+            return interpolated(biex_table(t), value)
+    return float(root_of(curve, zero, x))
+
+
+def biexponential(
+    T: float, W: float, M: float, A: float
+) -> tuple[Callable[[Decimal], Decimal], Decimal]:
+    """a·e^(by) - c·e^(-dy) - f and its zero x1 (Moore & Parks 2012, equations 6 to 13)."""
+    top, width, decades, additional = (Decimal(number) for number in (T, W, M, A))
+    b = (decades + additional) * Decimal(10).ln()
+    w = width / (decades + additional)
+    x2 = additional / (decades + additional)
+    x1, x0 = x2 + w, x2 + 2 * w
+    d = halved(lambda d: 2 * (d.ln() - b.ln()) + w * (b + d), b / Decimal(10) ** 30, b)
+    c_a = (x0 * (b + d)).exp()
+    f_a = (b * x1).exp() - c_a / (d * x1).exp()
+    a = top / (b.exp() - f_a - c_a / d.exp())
+    c, f = c_a * a, f_a * a
+    return (lambda y: a * (b * y).exp() - c * (-d * y).exp() - f), x1
+
+
+def hyperlogarithm(
+    T: float, W: float, M: float, A: float
+) -> tuple[Callable[[Decimal], Decimal], Decimal]:
+    """a·e^(by) + c·y - f and its zero x1 (Gating-ML 2.0, 6.5)."""
+    top, width, decades, additional = (Decimal(number) for number in (T, W, M, A))
+    b = (decades + additional) * Decimal(10).ln()
+    w = width / (decades + additional)
+    x2 = additional / (decades + additional)
+    x1, x0 = x2 + w, x2 + 2 * w
+    e0 = (b * x0).exp()
+    c_a = e0 / w
+    f_a = (b * x1).exp() + c_a * x1
+    a = top / (b.exp() + c_a - f_a)
+    c, f = c_a * a, f_a * a
+    return (lambda y: a * (b * y).exp() + c * y - f), x1
+
+
+def root_of(curve: Callable[[Decimal], Decimal], zero: Decimal, x: Decimal) -> Decimal:
+    """y where the curve, mirrored at its zero, is x."""
+    size = abs(x)
+    high = Decimal(1)
+    while curve(zero + high) < size:
+        high *= 2
+    u = halved(lambda u: curve(zero + u) - size, Decimal(0), high)
+    return zero + u.copy_sign(x)
+
+
+def halved(function: Callable[[Decimal], Decimal], low: Decimal, high: Decimal) -> Decimal:
+    """Root of an increasing function between low and high, to about 36 digits."""
+    for _ in range(120):
+        middle = (low + high) / 2
+        if function(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def biex_table(t: Biex) -> list[float]:
+    """FlowJo's table as FlowUtils builds it (`xforms.generate_biex_lut`), number by number."""
+    basis = math.log10(abs(t.width))
+    decades = t.positive - basis / 2
+    extra = max(t.negative, 0.0) + basis / 2
+    zero = min(int(extra * t.length / (extra + decades)), t.length // 2)
+    if zero > 0:
+        decades = extra * t.length / zero
+    basis = basis / (2 * decades)
+    b = math.log(10) * decades
+    with localcontext() as context:
+        context.prec = 30
+        w, rise = Decimal(basis), Decimal(b)
+        fall = halved(lambda d: 2 * (d / rise).ln() + w * (rise + d), rise / 10**30, rise)
+        d = float(fall) if basis else b
+    lowest = t.max_range / math.exp(b)
+    shift = math.exp((b + d) * (basis + extra / decades))
+
+    def value(row: int) -> float:
+        place = row / (t.length + 1)
+        return math.exp(place * b) - math.exp(-d * place) * shift
+
+    offset = value(zero)
+    return [
+        lowest * (value(row) - offset)
+        if row >= zero
+        else -lowest * (value(2 * zero - row) - offset)
+        for row in range(t.length + 1)
+    ]
+
+
+def interpolated(table: Sequence[float], value: float) -> float:
+    """Row number of a value in an increasing table, by straight lines; its ends beyond it."""
+    if value <= table[0]:
+        return 0.0
+    if value >= table[-1]:
+        return float(len(table) - 1)
+    row = max(k for k in range(len(table)) if table[k] < value)
+    return row + (value - table[row]) / (table[row + 1] - table[row])
+
+
+# --- regions
+
+
+def in_polygon(vertices: Sequence[Sequence[float]], x: float, y: float) -> bool:
+    """Even-odd rule in exact fractions, border inside; nothing that is not finite lies inside."""
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return False
+    px, py = Fraction(x), Fraction(y)
+    corners = [(Fraction(vx), Fraction(vy)) for vx, vy in vertices]
+    inside = False
+    for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        cross = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
+        if cross == 0 and min(ax, bx) <= px <= max(ax, bx) and min(ay, by) <= py <= max(ay, by):
+            return True
+        if (ay > py) != (by > py) and px < ax + (py - ay) * (bx - ax) / (by - ay):
+            inside = not inside
+    return inside
+
+
+def in_interval(low: float | None, high: float | None, value: float) -> bool:
+    """low ≤ value < high; None is open, NaN is in no interval."""
+    if math.isnan(value):
+        return False
+    return (low is None or value >= low) and (high is None or value < high)
+
+
+def in_ellipse(
+    mean: Sequence[float],
+    precision: Sequence[Sequence[float]],
+    distance_square: float,
+    point: Sequence[float],
+) -> bool:
+    """(v - mean)ᵀ precision (v - mean) ≤ distance², summed row by row."""
+    total = 0.0
+    for r in range(len(mean)):
+        row = 0.0
+        for c in range(len(mean)):
+            row += precision[r][c] * (point[c] - mean[c])
+        total += row * (point[r] - mean[r])
+    return total <= distance_square
+
+
+def ellipse_distance(
+    mean: Sequence[float], covariance: Sequence[Sequence[float]], point: Sequence[float]
+) -> Fraction:
+    """(v - mean)ᵀ covariance⁻¹ (v - mean), exactly (Cramer's rule, two dimensions)."""
+    (a, b), (c, d) = ((Fraction(v) for v in row) for row in covariance)
+    x, y = (Fraction(p) - Fraction(m) for p, m in zip(point, mean, strict=True))
+    return (x * (d * x - b * y) + y * (a * y - c * x)) / (a * d - b * c)
+
+
+# --- walk
+
+Terms = tuple[tuple[int, float], ...]  # (column, weight) of every detector of an axis
+
+
+def axis_value(terms: Terms, row: Sequence[float]) -> float:
+    """A linear combination of an event's columns, from left to right."""
+    column, weight = terms[0]
+    total = row[column] * weight
+    for column, weight in terms[1:]:
+        total += row[column] * weight
+    return total
+
+
+def populations(
+    plan: GatingPlan,
+    events: Sequence[Sequence[float]],
+    *,
+    terms: Callable[[Axis], Terms],
+    transformed: Callable[[Transform | None, float], float],
+    precisions: Mapping[str, Sequence[Sequence[float]]],
+) -> dict[str, list[bool]]:
+    """Membership of every population, one event and one gate at a time.
+
+    `precisions` holds the inverse covariance of each ellipse, by path.
+    """
+    members: dict[str, list[bool]] = {"root": [True] * len(events)}
+    for gate in plan:
+        found = []
+        for number, row in enumerate(events):
+
+            def value(axis: Axis, row: Sequence[float] = row) -> float:
+                return transformed(axis.transform, axis_value(terms(axis), row))
+
+            match gate:
+                case Rectangle():
+                    inside = all(
+                        in_interval(low, high, value(axis))
+                        for axis, low, high in zip(
+                            gate.axes, gate.minimum, gate.maximum, strict=True
+                        )
+                    )
+                case Polygon():
+                    inside = in_polygon(gate.vertices, value(gate.x), value(gate.y))
+                case Ellipse():
+                    inside = in_ellipse(
+                        gate.mean,
+                        precisions[path_of(gate)],
+                        gate.distance_square,
+                        [value(axis) for axis in gate.axes],
+                    )
+                case Boolean():
+                    held = [
+                        members[operand.gate][number] != operand.complement
+                        for operand in gate.operands
+                    ]
+                    inside = any(held) if gate.operator == "or" else all(held)
+                    inside = not inside if gate.operator == "not" else inside
+            found.append(members[gate.parent][number] and inside != gate.complement)
+        members[path_of(gate)] = found
+    return members
+
 
 # --- density
 

@@ -19,7 +19,6 @@ from cytosepsis.transforms import Transform, arrays
 
 _ULPS = 64
 _ROUNDING = 256 * 2.0**-52
-_MAX = 1.7976931348623157e308
 
 Band = tuple[float, float, float, float]
 
@@ -68,10 +67,11 @@ class _Carrier:
         """The first double whose transform reaches value, moved outwards by the margin.
 
         side -1: a little too early for certain, 1: a little too late; inf where none reaches it.
+        Infinities take part: an event may carry them, and a transform sends them to infinity.
         """
         wanted = value + side * _ROUNDING * max(self.scale, abs(value))
-        low = _order(0.0 if self.kind == kt.LOG else -_MAX)
-        high = _order(_MAX)
+        low = _order(self.start)
+        high = _order(math.inf)
         if self._at(high) < wanted:
             return math.inf
         if self._at(low) >= wanted:
@@ -89,13 +89,13 @@ class _Carrier:
 
 
 def _order(value: float) -> int:
-    """Place of a double among all doubles, so that neighbours differ by one."""
+    """Place of a double among all doubles, infinities included, so that neighbours differ by one."""
     bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
     return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
 
 
 def _double(order: int) -> float:
-    limit = _order(_MAX)
+    limit = _order(math.inf)
     place = max(-limit, min(limit, order))
     bits = place if place >= 0 else -place | -0x8000000000000000
     return float(np.float64(struct.unpack("<d", struct.pack("<q", bits))[0]))

@@ -3,7 +3,8 @@
 A polygon's border belongs to it (Gating-ML 2.0, 5.1.2), so the side of an edge on which a point
 lies must be known exactly. It is worked out in plain arithmetic with an error bound (Shewchuk
 1997, 10.1007/PL00009321); points that the bound leaves in doubt are decided again, exactly, by
-expansions. Coordinates of vertices are limited to 1e100 by the plan, so products stay finite.
+expansions. That is exact for vertices whose coordinates are zero or lie between 1e-74 and 1e100
+in size (`LEAST`, `MOST`): no product of a point with them overflows or loses bits at the bottom.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Bools = NDArray[np.bool_]
 # (3 + 16 ε) ε with ε = 2⁻⁵³: bound on the error of a 2 × 2 determinant of differences.
 ORIENT_ERROR = 3.3306690738754716e-16
 SPLIT = 134217729.0  # 2²⁷ + 1
+LEAST, MOST = 1e-74, 1e100
 SCALE = 1.4272476927059599e45  # 2¹⁵⁰: lifts products of small coordinates over the underflow
 
 

@@ -144,7 +144,10 @@ def unbounded_value(kind: int, numbers: Floats, table: Floats, value: float) -> 
             return -np.inf
         if value < 0.0:
             return np.nan
-        return numbers[1] * math.log10(value / numbers[0]) + 1.0
+        ratio = value / numbers[0]
+        if ratio < 1e-300 or ratio > 1e300:  # the quotient leaves the range of doubles
+            return numbers[1] * (math.log10(value) - math.log10(numbers[0])) + 1.0
+        return numbers[1] * math.log10(ratio) + 1.0
     if kind == ASINH:
         return (math.asinh(value * numbers[0]) + numbers[1]) / numbers[2]
     if kind == OFFSET_LOG:

@@ -1,0 +1,331 @@
+import csv
+import math
+
+import naive
+import numpy as np
+import pytest
+from effort import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from plan_files import real_file
+from random_plans import ANY_TRANSFORM, TRANSFORMS, scale_of, shifted
+
+from cytosepsis import transforms
+from cytosepsis.errors import GatingError
+from cytosepsis.gating import carry
+from cytosepsis.kernels import transforms as kt
+from cytosepsis.transforms import (
+    Asinh,
+    Biex,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    OffsetLog,
+    apply,
+    arrays,
+    inverse,
+)
+
+VALUES = st.one_of(
+    st.sampled_from((0.0, -0.0, 1.0, -1.0, 5e-324, 1e-310, 1e-12, 262144.0, 1e300, -1e300)),
+    st.floats(-1e6, 1e6),
+    st.floats(-1e300, 1e300),
+)
+SIGNED = sorted(set(TRANSFORMS) - {"log", "offset_log", "biex"})
+
+
+def at(transform, *values):
+    return apply(transform, np.array(values)).tolist()
+
+
+# --- against the published formulas
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_equals_the_published_formula(kind):
+    @examples(60 if kind in ("logicle", "hyperlog", "biex") else 200)
+    @given(TRANSFORMS[kind], VALUES)
+    def check(transform, value):
+        wanted = naive.transform(transform, value)
+        (found,) = at(transform, value)
+        if math.isfinite(wanted):
+            # a biex table is built from exponentials, each right to a few parts in 10¹⁵ of the
+            # largest; its rows near zero are known less well
+            tolerance = 1e-9 if kind == "biex" else 1e-13
+            assert abs(found - wanted) <= tolerance * max(abs(wanted), scale_of(transform))
+        else:
+            assert found == wanted or (math.isnan(found) and math.isnan(wanted))
+
+    check()
+
+
+@pytest.mark.parametrize("width", [0.0, 0.25, 0.5, 1.0, 2.25])
+@pytest.mark.parametrize("additional", [0.0, 0.5, -0.25])
+def test_logicle_in_detail(width, additional):
+    if not -width <= additional <= 4.5 - 2 * width:
+        pytest.skip("not allowed by the definition")
+    transform = Logicle(262144.0, width, 4.5, additional)
+    values = [s * 10.0**e for e in range(-6, 7) for s in (1.0, -1.0, 3.3)]
+    wanted = [naive.transform(transform, value) for value in values]
+    np.testing.assert_allclose(at(transform, *values), wanted, rtol=0, atol=4e-15)
+
+
+def test_biex_is_flowjos_table():
+    name = "tr_biex_l256_w-7.943282_n1.000000_m4.418540_r262144.000029.csv"
+    path = real_file(f"FlowKit/flowjo_xforms/{name}")
+    with path.open(newline="") as handle:
+        rows = list(csv.reader(handle))[1:]
+    transform = Biex(negative=1.0, width=-7.943282)
+    channels, linear = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    # the file has six digits
+    np.testing.assert_allclose(inverse(transform, channels), linear, rtol=6e-6, atol=1e-3)
+    inner = slice(1, -1)
+    np.testing.assert_allclose(apply(transform, linear)[inner], channels[inner], atol=2e-3)
+
+
+# --- special values
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_nan_stays_nan(kind):
+    @examples(25)
+    @given(TRANSFORMS[kind])
+    def check(transform):
+        assert math.isnan(at(transform, math.nan)[0])
+
+    check()
+
+
+def test_no_transform_changes_nothing():
+    values = np.array([1.5, -0.0, math.inf, math.nan, -7.0])
+    np.testing.assert_array_equal(apply(None, values), values)
+    np.testing.assert_array_equal(inverse(None, values), values)
+
+
+def test_the_top_is_one_and_minus_A_is_zero():
+    assert at(Linear(1000.0, 100.0), 1000.0, -100.0) == [1.0, 0.0]
+    assert at(Log(262144.0, 4.5), 262144.0) == [1.0]
+    assert at(Asinh(1000.0, 4.0, 1.0), 1000.0) == pytest.approx([1.0], abs=1e-15)
+    assert at(Logicle(1000.0, 1.0, 4.0, 0.5), 1000.0) == pytest.approx([1.0], abs=1e-15)
+    assert at(Hyperlog(1000.0, 1.0, 4.0, 0.5), 1000.0) == pytest.approx([1.0], abs=1e-15)
+    assert at(OffsetLog(10.0, 4.0), 100_000.0) == pytest.approx([1.0], abs=1e-15)
+
+
+def test_zero_lies_at_its_place():
+    for kind in (Logicle, Hyperlog):
+        assert at(kind(1000.0, 1.0, 4.0, 0.5), 0.0, -0.0) == pytest.approx([1 / 3, 1 / 3], abs=1e-16)
+    assert at(Asinh(1000.0, 4.0, 1.0), 0.0) == pytest.approx([0.2], abs=1e-16)
+
+
+def test_logarithms_below_zero():
+    assert math.isnan(at(Log(1000.0, 4.0), -1.0)[0])
+    assert at(Log(1000.0, 4.0), 0.0, -0.0) == [-math.inf, -math.inf]
+    # the quotient x / T is no double any more, its logarithm is
+    assert at(Log(1e300, 1.0), 5e-324) == pytest.approx([-622.306], abs=1e-3)
+    assert at(Log(1e-300, 1.0), 1e300) == pytest.approx([601.0], abs=1e-9)
+    assert at(OffsetLog(10.0, 4.0), -1e300, 0.0, 10.0, -math.inf) == [0.0] * 4
+
+
+@pytest.mark.parametrize("kind", ["linear", "asinh", "logicle", "hyperlog"])
+def test_infinity_stays_infinity_without_bounds(kind):
+    @examples(25)
+    @given(TRANSFORMS[kind])
+    def check(transform):
+        ends = at(transform, -math.inf, math.inf)
+        least = -math.inf if transform.bound_min is None else transform.bound_min
+        most = math.inf if transform.bound_max is None else transform.bound_max
+        assert ends == [least, most]
+
+    check()
+
+
+def test_bounds_are_part_of_the_transform():
+    for kind in (Logicle, Hyperlog):
+        bounded = kind(1000.0, 1.0, 4.0, 0.0, 0.2, 0.9)
+        free = kind(1000.0, 1.0, 4.0, 0.0)
+        assert at(bounded, -1e4, 1e4) == [0.2, 0.9]
+        assert at(bounded, 10.0) == at(free, 10.0)
+    assert at(Log(1000.0, 4.0, 0.0, 1.0), 0.0, 1e9) == [0.0, 1.0]
+    assert math.isnan(at(Log(1000.0, 4.0, 0.0, 1.0), -1.0)[0])
+    assert at(Biex(bound_min=100.0, bound_max=4000.0), -1e9, 1e9) == [100.0, 4000.0]
+
+
+# --- laws
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_inverse_undoes(kind):
+    @examples(150)
+    @given(TRANSFORMS[kind], st.floats(-0.2, 1.1))
+    def check(transform, place):
+        if kind in ("biex", "offset_log"):  # flat beyond their ends
+            place = min(max(place, 0.0), 1.0)
+        place *= scale_of(transform)
+        free = type(transform)(
+            *(getattr(transform, name) for name in transform.__slots__ if "bound" not in name)
+        )
+        linear = inverse(free, np.array([place]))
+        assert apply(free, linear)[0] == pytest.approx(place, abs=1e-12 * scale_of(transform))
+
+    check()
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+def test_inverse_is_undone(kind):
+    @examples(150)
+    @given(TRANSFORMS[kind], st.floats(-1e5, 1e6))
+    def check(transform, value):
+        free = type(transform)(
+            *(getattr(transform, name) for name in transform.__slots__ if "bound" not in name)
+        )
+        back = inverse(free, apply(free, np.array([value])))[0]
+        # a rounding error at place y is worth the slope there: at most M ln 10 of the value
+        assert back == pytest.approx(value, rel=1e-10, abs=1e-9 * getattr(free, "top", 1.0))
+
+    check()
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_increases(kind):
+    @examples(150)
+    @given(TRANSFORMS[kind], VALUES, VALUES)
+    def check(transform, first, second):
+        low, high = sorted((first, second))
+        low, high = at(transform, low, high)
+        if not (math.isnan(low) or math.isnan(high)):
+            assert low <= high or low - high <= 1e-13 * max(scale_of(transform), abs(high))
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ["logicle", "hyperlog"])
+def test_mirrored_at_its_zero(kind):
+    @examples(100)
+    @given(TRANSFORMS[kind], st.floats(0, 1e7))
+    def check(transform, value):
+        free = type(transform)(
+            transform.top, transform.width, transform.decades, transform.additional
+        )
+        zero, up, down = at(free, 0.0, value, -value)
+        assert up - zero == pytest.approx(zero - down, abs=4e-16 * max(abs(up), abs(zero), 1))
+
+    check()
+
+
+def test_shape_is_kept_and_input_untouched():
+    values = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    before = values.copy()
+    out = apply(Linear(10.0), values)
+    np.testing.assert_array_equal(out, before / 10.0)
+    np.testing.assert_array_equal(inverse(Linear(10.0), out), before)
+    np.testing.assert_array_equal(values, before)
+    assert apply(Linear(10.0), np.empty((0, 3))).shape == (0, 3)
+
+
+# --- parameters
+
+
+@pytest.mark.parametrize(
+    ("transform", "rule"),
+    [
+        (Linear(0.0), "T > 0"),
+        (Linear(10.0, -1.0), "0 ≤ A ≤ T"),
+        (Linear(10.0, 11.0), "0 ≤ A ≤ T"),
+        (Log(-1.0, 4.0), "T > 0"),
+        (Log(1.0, 0.0), "M > 0"),
+        (Asinh(0.0, 4.0), "T > 0"),
+        (Asinh(1.0, 0.0), "M > 0"),
+        (Asinh(1.0, 4.0, 5.0), "0 ≤ A ≤ M"),
+        (Logicle(0.0, 0.5, 4.5), "T > 0"),
+        (Logicle(1.0, 0.5, 0.0), "M > 0"),
+        (Logicle(1.0, 2.3, 4.5), "0 ≤ W ≤ M / 2"),
+        (Logicle(1.0, -0.1, 4.5), "0 ≤ W ≤ M / 2"),
+        (Logicle(1.0, 0.5, 4.5, -0.6), "-W ≤ A ≤ M - 2 W"),
+        (Logicle(1.0, 0.5, 4.5, 3.6), "-W ≤ A ≤ M - 2 W"),
+        (Hyperlog(1.0, 0.0, 4.5), "W > 0"),
+        (OffsetLog(0.0, 1.0), "offset > 0"),
+        (OffsetLog(1.0, 0.0), "decades > 0"),
+        (Biex(width=-1.0), "width < -1"),
+        (Biex(positive=0.0), "pos > 0"),
+        (Biex(negative=-1.0), "neg ≥ 0"),
+        (Biex(max_range=0.0), "maxRange > 0"),
+        (Biex(length=15), "length ≥ 16"),
+        (Logicle(math.inf, 0.5, 4.5), "finite numbers"),
+        (Log(1.0, math.nan), "finite numbers"),
+        (Linear(1.0, 0.0, math.nan), "finite numbers"),
+        (Linear(1.0, 0.0, 1.0, 1.0), "boundMin < boundMax"),
+    ],
+)
+def test_parameters_outside_the_definition_are_refused(transform, rule):
+    with pytest.raises(GatingError, match="transform wants") as caught:
+        transforms.lower(transform)
+    assert rule in str(caught.value)
+
+
+# --- bounds carried back to the linear axis
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_what_the_band_is_sure_of_is_so(kind):
+    """In doubt the transform decides; where the band decides, it must decide the same."""
+
+    @examples(80)
+    @given(TRANSFORMS[kind], st.data())
+    def check(transform, data):
+        scale = scale_of(transform)
+        limits = st.none() | st.sampled_from([k / 8 * scale for k in range(-2, 11)])
+        limits |= st.floats(-0.5, 1.5).map(lambda share: share * scale)
+        limits |= st.sampled_from((-100.0 * scale, 100.0 * scale))
+        low, high = data.draw(limits), data.draw(limits)
+        band = carry.carried_band(transform, low, high)
+        values = sorted(set(probes(band)), key=lambda value: (math.isnan(value), value))
+        assert_sure(transform, low, high, band, values)
+
+    check()
+
+
+def probes(band):
+    """Doubles up to 200 places around the ends of a band, and all over."""
+    for end in band:
+        if not math.isnan(end):
+            yield -end
+            for places in (0, 1, 2, 5, 20, 63, 64, 65, 66, 130, 200, 10**6, 10**12):
+                yield from (shifted(end, places), shifted(end, -places))
+    yield from (0.0, -0.0, 5e-324, -5e-324, 1.0, -1.0, 1e-3, 262144.0, 1e300, -1e300)
+    yield from (1.7976931348623157e308, -1.7976931348623157e308, math.inf, -math.inf, math.nan)
+
+
+def assert_sure(transform, low, high, band, values):
+    kind, numbers, table = arrays(transform)
+    in_low, in_high, out_low, out_high = band
+    for value in values:
+        wanted = naive.in_interval(low, high, kt.transform_value(kind, numbers, table, value))
+        surely_in = value >= in_low and not value >= in_high
+        surely_out = not (value >= out_low and not value >= out_high)
+        assert not (surely_in and surely_out)
+        if surely_in:
+            assert wanted, (value, "is out, the band says in")
+        if surely_out:
+            assert not wanted, (value, "is in, the band says out")
+
+
+@examples(60)
+@given(ANY_TRANSFORM, st.floats(0.1, 0.9), st.floats(0.1, 0.9))
+def test_the_band_is_narrow(transform, one, other):
+    """Being sure of nothing would be right too, and slow: doubt is kept to a sliver."""
+    low, high = sorted((one * scale_of(transform), other * scale_of(transform)))
+    in_low, in_high, out_low, out_high = carry.carried_band(transform, low, high)
+    if transform.bound_min is not None or transform.bound_max is not None:
+        return
+    ends = inverse(transform, np.array([low, high]))
+    reach = 1e-9 * max(1.0, abs(ends).max())
+    assert in_low - out_low <= reach
+    assert out_high - in_high <= reach
+
+
+def test_bands_without_a_transform():
+    assert carry.linear_band(1.0, 2.0) == (1.0, 2.0, 1.0, 2.0)
+    low, high, *_ = carry.open_band()
+    assert low == -math.inf
+    assert math.isnan(high)
