@@ -114,7 +114,9 @@ def test_the_top_is_one_and_minus_A_is_zero():
 
 def test_zero_lies_at_its_place():
     for kind in (Logicle, Hyperlog):
-        assert at(kind(1000.0, 1.0, 4.0, 0.5), 0.0, -0.0) == pytest.approx([1 / 3, 1 / 3], abs=1e-16)
+        assert at(kind(1000.0, 1.0, 4.0, 0.5), 0.0, -0.0) == pytest.approx(
+            [1 / 3, 1 / 3], abs=1e-16
+        )
     assert at(Asinh(1000.0, 4.0, 1.0), 0.0) == pytest.approx([0.2], abs=1e-16)
 
 

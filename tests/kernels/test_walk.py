@@ -222,9 +222,7 @@ def test_measured_values_are_the_linear_ones_of_the_population(plan, default, se
         for path in plan.paths
         for channel, compensation in (("B", "default"), ("B", UNCOMPENSATED), ("FSC-A", "default"))
     ]
-    populations = gate(
-        raw_of(rows, CHANNELS), plan, spillover=default or "none", measures=measures
-    )
+    populations = gate(raw_of(rows, CHANNELS), plan, spillover=default or "none", measures=measures)
     members = wanted_of(plan, rows, default)
     terms = terms_of(default, spillover(2))
     for measure in measures:
