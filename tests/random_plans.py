@@ -168,9 +168,7 @@ def polygons(draw: Any, name: str, parent: str, complement: bool) -> Polygon:
 def ellipses(draw: Any, name: str, parent: str, complement: bool) -> Ellipse:
     chosen = [draw(axes()) for _ in range(draw(st.sampled_from((2, 2, 2, 3))))]
     mean = tuple(draw(places(axis)) for axis in chosen)
-    radius = [
-        scale_of(axis.transform) * draw(st.sampled_from((0.05, 0.3, 1.0))) for axis in chosen
-    ]
+    radius = [scale_of(axis.transform) * draw(st.sampled_from((0.05, 0.3, 1.0))) for axis in chosen]
     lean = draw(st.sampled_from((0.0, 0.5, -0.4)))
     covariance = tuple(
         tuple(radius[i] * radius[j] * (1.0 if i == j else lean) for j in range(len(chosen)))
@@ -181,7 +179,9 @@ def ellipses(draw: Any, name: str, parent: str, complement: bool) -> Ellipse:
 
 
 @st.composite
-def booleans(draw: Any, name: str, parent: str, complement: bool, earlier: Sequence[str]) -> Boolean:
+def booleans(
+    draw: Any, name: str, parent: str, complement: bool, earlier: Sequence[str]
+) -> Boolean:
     operator = draw(st.sampled_from(("and", "or", "not")))
     count = 1 if operator == "not" else draw(st.integers(1, 4))
     operands = tuple(
