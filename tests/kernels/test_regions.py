@@ -221,20 +221,20 @@ def test_ellipses_against_exact_fractions(mean, one, other, lean, points):
 @given(
     st.lists(st.floats() | st.sampled_from((1.0, 2.0, math.nan)), min_size=1, max_size=8),
     st.tuples(*[st.sampled_from((math.nan, -math.inf, math.inf, 0.0, 1.0, 2.0))] * 4),
-    st.data(),
 )
-def test_bands(values, sure, data):
+def test_bands(values, sure):
     n = len(values)
-    before = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    doubted = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    inside, doubt = np.array(before), np.array(doubted)
-    regions.sure_band(np.array(values), n, np.array(sure), inside, doubt)
+    inside, doubt = np.ones(n + 1, dtype=np.bool_), np.ones(n + 1, dtype=np.bool_)
+    any_doubt = regions.sure_band(np.array(values), n, np.array(sure), inside, doubt)
     in_low, in_high, out_low, out_high = sure
     for i, value in enumerate(values):
         surely = value >= in_low and not value >= in_high
         maybe = value >= out_low and not value >= out_high
-        assert inside[i] == (before[i] and maybe)
-        assert doubt[i] == (doubted[i] or (before[i] and maybe and not surely))
+        assert inside[i] == maybe
+        assert doubt[i] == (maybe and not surely)
+    assert any_doubt == doubt[:n].any()
+    assert inside[n]
+    assert doubt[n]
 
 
 # --- the mode with bounds checks

@@ -229,40 +229,40 @@ def test_shape_is_kept_and_input_untouched():
 
 
 @pytest.mark.parametrize(
-    ("transform", "rule"),
+    ("transform", "fault"),
     [
-        (Linear(0.0), "T > 0"),
-        (Linear(10.0, -1.0), "0 ≤ A ≤ T"),
-        (Linear(10.0, 11.0), "0 ≤ A ≤ T"),
-        (Log(-1.0, 4.0), "T > 0"),
-        (Log(1.0, 0.0), "M > 0"),
-        (Asinh(0.0, 4.0), "T > 0"),
-        (Asinh(1.0, 0.0), "M > 0"),
-        (Asinh(1.0, 4.0, 5.0), "0 ≤ A ≤ M"),
-        (Logicle(0.0, 0.5, 4.5), "T > 0"),
-        (Logicle(1.0, 0.5, 0.0), "M > 0"),
-        (Logicle(1.0, 2.3, 4.5), "0 ≤ W ≤ M / 2"),
-        (Logicle(1.0, -0.1, 4.5), "0 ≤ W ≤ M / 2"),
-        (Logicle(1.0, 0.5, 4.5, -0.6), "-W ≤ A ≤ M - 2 W"),
-        (Logicle(1.0, 0.5, 4.5, 3.6), "-W ≤ A ≤ M - 2 W"),
-        (Hyperlog(1.0, 0.0, 4.5), "W > 0"),
-        (OffsetLog(0.0, 1.0), "offset > 0"),
-        (OffsetLog(1.0, 0.0), "decades > 0"),
-        (Biex(width=-1.0), "width < -1"),
-        (Biex(positive=0.0), "pos > 0"),
-        (Biex(negative=-1.0), "neg ≥ 0"),
-        (Biex(max_range=0.0), "maxRange > 0"),
-        (Biex(length=15), "length ≥ 16"),
-        (Logicle(math.inf, 0.5, 4.5), "finite numbers"),
-        (Log(1.0, math.nan), "finite numbers"),
-        (Linear(1.0, 0.0, math.nan), "finite numbers"),
-        (Linear(1.0, 0.0, 1.0, 1.0), "boundMin < boundMax"),
+        (Linear(0.0, 1.0), "T is 0, must be > 0"),
+        (Linear(10.0, -10.0), "A is -10, must be > -T"),
+        (Log(-1.0, 4.0), "T is -1, must be > 0"),
+        (Log(1.0, 0.0), "M is 0, must be > 0"),
+        (Asinh(0.0, 4.0), "T is 0, must be > 0"),
+        (Asinh(1.0, 0.0), "M is 0, must be > 0"),
+        (Asinh(1.0, 4.0, 5.0), "A is 5, must be 0 to M"),
+        (Logicle(0.0, 0.5, 4.5), "T is 0, must be > 0"),
+        (Logicle(1.0, 0.0, 0.0), "M is 0, must be > 0"),
+        (Logicle(1.0, 2.3, 4.5), "W is 2.3, must be at most M / 2"),
+        (Logicle(1.0, -0.1, 4.5), "W is -0.1, must be >= 0"),
+        (Logicle(1.0, 0.5, 4.5, -0.6), "A is -0.6, must be -W to M - 2 W"),
+        (Logicle(1.0, 0.5, 4.5, 3.6), "A is 3.6, must be -W to M - 2 W"),
+        (Hyperlog(1.0, 0.0, 4.5), "W is 0, must be > 0"),
+        (OffsetLog(0.0, 1.0), "offset is 0, must be > 0"),
+        (OffsetLog(1.0, 0.0), "decades is 0, must be > 0"),
+        (Biex(width=-0.5), "width is -0.5, must be at most -1"),
+        (Biex(width=-100.0, positive=1.0), "pos is 1, must be > log10(-width) / 2"),
+        (Biex(negative=-1.0), "neg is -1, must be >= 0"),
+        (Biex(max_range=0.0), "maxRange is 0, must be > 0"),
+        (Biex(length=1), "length is 1, must be a whole number"),
+        (Biex(length=1 << 21), "length is 2.09715e+06, must be a whole number"),
+        (Logicle(math.inf, 0.5, 4.5), "top must be finite"),
+        (Log(1.0, math.nan), "decades must be finite"),
+        (Linear(1.0, 0.0, math.nan), "bound_min must be finite"),
+        (Linear(1.0, 0.0, 1.0, 1.0), "boundMin 1 must be less than boundMax 1"),
     ],
 )
-def test_parameters_outside_the_definition_are_refused(transform, rule):
-    with pytest.raises(GatingError, match="transform wants") as caught:
+def test_parameters_outside_the_definition_are_refused(transform, fault):
+    with pytest.raises(GatingError) as caught:
         transforms.lower(transform)
-    assert rule in str(caught.value)
+    assert fault in str(caught.value)
 
 
 # --- bounds carried back to the linear axis

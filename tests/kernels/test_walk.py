@@ -456,6 +456,8 @@ def test_a_covariance_that_cannot_be_inverted():
     "covariance",
     [
         ((1.0, 0.999999999999), (0.999999999999, 1.0)),  # a needle: its box must not cut it
+        ((1.0, 0.9999999999), (0.9999999999, 1.0)),
+        ((1.0, 0.99999999), (0.99999999, 1.0)),
         ((1.0, 0.5), (0.2, 1.0)),  # not symmetric
         ((1.0, 0.0), (0.0, -1.0)),  # no ellipse at all: a hyperbola, without end
         ((-1.0, 0.0), (0.0, -1.0)),  # everything

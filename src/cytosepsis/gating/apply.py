@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.lowering import Lowered, Measure, lower_plan
-from cytosepsis.gating.plan import GatingPlan
+from cytosepsis.gating.lowering import Lowered, Measure, compensations, lower_plan
+from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
@@ -83,7 +83,8 @@ def gate(
         tried as $PnN, then as $PnS.
     spillover
         Matrix for the axes whose compensation the plan leaves open. None: the file's own, where it
-        has one; "none": they stay uncompensated.
+        has one; "none": they stay uncompensated. Axes for which the plan names a matrix, be it the
+        file's, keep to the plan.
     measures
         Populations and channels whose linear values are collected in `values`.
 
@@ -98,16 +99,20 @@ def gate(
     }
     wanted = dict.fromkeys((*plan.channels, *(measure.channel for measure in measures)))
     columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
-    matrix = spillover_of(raw.keywords) if spillover is None else spillover
+    form = row_form(raw)
+    asked = compensations(plan, form, columns, measures)
+    own = spillover_of(raw.keywords) if _needs_own(asked, spillover) else None
+    matrix = own if spillover is None else None if spillover == "none" else spillover
     lowered = lower_plan(
-        plan,
-        row_form(raw),
-        tuple(columns.items()),
-        spillover=None if matrix == "none" else matrix,
-        measures=tuple(measures),
+        plan, form, tuple(columns.items()), spillover=matrix, own=own, measures=tuple(measures)
     )
     counts, values, _ = _walk(raw, lowered, ())
     return Populations(raw, lowered, counts, values)
+
+
+def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:
+    """Whether the file's own matrix is needed; one that nobody needs may be broken."""
+    return FILE_COMPENSATION in asked or (DEFAULT_COMPENSATION in asked and spillover is None)
 
 
 def _walk(

@@ -23,11 +23,12 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Polygon,
     Rectangle,
+    axes_of,
     is_covariance,
     path_of,
 )
 from cytosepsis.gating.row_form import RowForm
-from cytosepsis.kernels import walk
+from cytosepsis.kernels import regions, walk
 from cytosepsis.panel import is_scatter
 from cytosepsis.transforms import Transform, lower
 
@@ -57,6 +58,7 @@ def lower_plan(
     columns: tuple[tuple[str, int], ...],
     *,
     spillover: Spillover | None,
+    own: Spillover | None = None,
     measures: tuple[Measure, ...] = (),
 ) -> Lowered:
     """Lower a plan for files of one form; such files are many, so the program is kept.
@@ -71,16 +73,33 @@ def lower_plan(
         Column of every channel that the plan and the measures name.
     spillover
         What an axis is compensated with where the plan leaves it open; None: nothing.
+    own
+        The file's own matrix, for axes of which the plan says that it be used; None: nothing.
     measures
         Populations and channels whose values the walk hands on.
 
     """
-    builder = _Builder(form, dict(columns), _Compensation(plan, form, spillover))
+    builder = _Builder(form, dict(columns), _Compensation(plan, form, spillover, own))
     for gate in plan:
         builder.add_gate(gate)
     for measure in measures:
         builder.add_measure(measure)
     return Lowered(builder.program(), plan.paths, measures)
+
+
+def compensations(
+    plan: GatingPlan, form: RowForm, columns: Mapping[str, int], measures: Sequence[Measure]
+) -> set[str]:
+    """Return the names of the compensations that a plan and measures ask for on this file."""
+    asked = [(axis.channel, axis.compensation) for gate in plan for axis in axes_of(gate)]
+    asked += [(measure.channel, measure.compensation) for measure in measures]
+    return {name for channel, name in asked if not is_never_compensated(form, columns[channel])}
+
+
+def is_never_compensated(form: RowForm, column: int) -> bool:
+    """Whether a column is scatter or time, which no matrix changes."""
+    parameter = form.parameters[column]
+    return parameter.is_time or is_scatter(parameter.pnn)
 
 
 _OPEN = (np.nan, np.nan)
@@ -99,24 +118,29 @@ class _Dim:
 class _Compensation:
     """Which sources, with which weights, make a compensated column."""
 
-    def __init__(self, plan: GatingPlan, form: RowForm, spillover: Spillover | None) -> None:
+    def __init__(
+        self,
+        plan: GatingPlan,
+        form: RowForm,
+        spillover: Spillover | None,
+        own: Spillover | None,
+    ) -> None:
         self.form = form
-        self.default = spillover
-        self.named = dict(plan.spillovers)
+        self.matrices: dict[str, Spillover | None] = {
+            DEFAULT_COMPENSATION: spillover,
+            FILE_COMPENSATION: own,
+            **dict(plan.spillovers),
+        }
         self.rows: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
 
     def terms(self, axis: Axis, column: int) -> tuple[tuple[int, float], ...]:
         """(column, weight) of every detector that the axis reads."""
         alone = ((column, 1.0),)
-        if axis.compensation == UNCOMPENSATED or self._is_never(column):
+        if axis.compensation == UNCOMPENSATED or is_never_compensated(self.form, column):
             return alone
         if axis.compensation not in self.rows:
             self.rows[axis.compensation] = self._unmixing_rows(axis.compensation)
         return self.rows[axis.compensation].get(column, alone)
-
-    def _is_never(self, column: int) -> bool:
-        parameter = self.form.parameters[column]
-        return parameter.is_time or is_scatter(parameter.pnn)
 
     def _unmixing_rows(self, name: str) -> dict[int, tuple[tuple[int, float], ...]]:
         spillover = self._spillover(name)
@@ -124,8 +148,9 @@ class _Compensation:
             return {}
         if not spillover.is_square:
             raise CompensationError(
-                f"the matrix {spillover.source!r} has {len(spillover.fluorochromes)} fluorochromes "
-                f"and {len(spillover.detectors)} detectors; only square ones can be applied"
+                f"the spectral matrix of {spillover.source or name} unmixes "
+                f"{', '.join(spillover.fluorochromes)}, not {', '.join(spillover.detectors)}; "
+                "gates on unmixed fluorochromes are not supported yet"
             )
         columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
         weights = unmixing(spillover)
@@ -139,12 +164,11 @@ class _Compensation:
         }
 
     def _spillover(self, name: str) -> Spillover | None:
-        if name in (DEFAULT_COMPENSATION, FILE_COMPENSATION):
-            return self.default
         try:
-            return self.named[name]
+            return self.matrices[name]
         except KeyError:
-            known = ", ".join(self.named) or "none"
+            brought = (DEFAULT_COMPENSATION, FILE_COMPENSATION)
+            known = ", ".join(key for key in self.matrices if key not in brought) or "none"
             raise CompensationError(
                 f"the plan refers to the matrix {name!r}; it brings: {known}"
             ) from None
@@ -209,7 +233,7 @@ class _Builder:
                 ]
                 self._step(walk.RECTANGLE, parent, dims, flip=gate.complement)
             case Polygon():
-                vertices = np.array(gate.vertices)
+                vertices = _vertices(gate)
                 low, high = vertices.min(axis=0), vertices.max(axis=0)
                 dims = [
                     self._box(axis, float(low[k]), float(high[k]))
@@ -389,6 +413,17 @@ class _Builder:
             mix_start=mix_start,
             mix_axis=mix_axis,
         )
+
+
+def _vertices(gate: Polygon) -> walk.Floats:
+    vertices = np.array(gate.vertices, dtype=np.float64)
+    size = np.abs(vertices)
+    if not ((size == 0) | ((size >= regions.LEAST) & (size <= regions.MOST))).all():
+        raise GatingError(
+            f"{path_of(gate)}: coordinates of vertices should be 0 or {regions.LEAST:g} to "
+            f"{regions.MOST:g} in size; found {list(gate.vertices)}"
+        )
+    return vertices
 
 
 def _ellipse_numbers(gate: Ellipse) -> tuple[float, ...]:
