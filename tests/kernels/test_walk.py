@@ -29,7 +29,7 @@ from cytosepsis.gating.plan import (
 )
 from cytosepsis.kernels import transforms as kt
 from cytosepsis.kernels import walk
-from cytosepsis.transforms import Log, Logicle, arrays
+from cytosepsis.transforms import Linear, Log, Logicle, arrays
 
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
@@ -478,8 +478,9 @@ def test_odd_covariances_mean_what_their_inverse_says(covariance):
 @pytest.mark.parametrize("unit", [1.0, 777.7, 1e5])
 def test_no_needle_is_cut_at_its_tips(lean, unit):
     """What is left out beforehand by the box around an ellipse is outside it, as computed."""
+    axes = tuple(Axis(name, Linear(1.0)) for name in "AB")  # bare axes would not be narrowed
     covariance = ((1.0, lean * unit), (lean * unit, unit * unit))
-    plan = GatingPlan((Ellipse("g", "root", (Axis("A"), Axis("B")), (0.0, 0.0), covariance, 2.0),))
+    plan = GatingPlan((Ellipse("g", "root", axes, (0.0, 0.0), covariance, 2.0),))
     tip = math.sqrt(2.0) * (1 + np.append(-np.logspace(-4, -11, 200), np.logspace(-11, -4, 201)))
     rows = np.zeros((802, 6))
     (a, b), (_, d) = np.linalg.inv(np.array(covariance))
