@@ -148,7 +148,7 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
             sample.sample_id, assay.name, sha256[0], code, message, step, unforeseen
         )
 
-    return _supervised(compute, failed)
+    return supervised(compute, failed)
 
 
 def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
@@ -178,7 +178,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     )
 
 
-def _supervised(
+def supervised(
     compute: Callable[[], R], failed: Callable[[str, str, str | None, bool], F]
 ) -> R | F:
     """Run one file's work; whatever it raises becomes its row, and never stops the others."""
@@ -186,6 +186,8 @@ def _supervised(
         return compute()
     except CytosepsisError as error:
         return failed(error.code, error.message, error.step, False)
+    except FileNotFoundError:
+        return failed("missing", "no such file", "read", False)
     except OSError as error:
         return failed("unreadable", f"cannot be read: {error.strerror}", "read", False)
     except MemoryError:
@@ -450,4 +452,4 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
     def failed(code: str, message: str, _step: str | None, _unforeseen: bool) -> BeadRunResult:
         return replace(known[0], status="failed", error_code=code, error=message)
 
-    return _supervised(compute, failed)
+    return supervised(compute, failed)

@@ -119,13 +119,12 @@ def calibrate(
 
 def _guarded(path: Path, work: Callable[[Path], Record]) -> Record:
     """Do one file's work; what is wrong with it becomes its record, and the others go on."""
-    try:
-        return {"file": str(path), **work(path)}
-    except CytosepsisError as error:
-        return {"file": str(path), "error": {"code": error.code, "message": error.message}}
-    except Exception as error:  # noqa: BLE001 - the supervisor: a fault of ours costs one file
-        message = f"{type(error).__name__}: {error}"
-        return {"file": str(path), "error": {"code": "unforeseen", "message": message}}
+    from cytosepsis.sample import supervised
+
+    def failed(code: str, message: str, _step: str | None, _unforeseen: bool) -> Record:
+        return {"error": {"code": code, "message": message}}
+
+    return {"file": str(path), **supervised(lambda: work(path), failed)}
 
 
 def _exit_for(records: Iterable[Record]) -> None:

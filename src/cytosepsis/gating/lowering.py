@@ -213,6 +213,7 @@ class _Builder:
         self.sure: list[carry.Band] = []
         self.slots: list[int] = []
         self.narrows: list[bool] = []
+        self.settles: list[bool] = []
         self.dim_transform: list[int] = []
         self.numbers, self.operands, self.loads, self.mixes = (_Ragged() for _ in range(4))
         self.operand_complement: list[bool] = []
@@ -297,6 +298,9 @@ class _Builder:
             self.sure.append(dims[k].sure)
             self.slots.append(k)
             self.narrows.append(not bare)
+            following = order[place + 1] if place + 1 < len(order) else None
+            dear = following is None or len(terms[dims[following].axis]) > 1
+            self.settles.append(dear and not bare and kind != walk.MEASURE)
             self._schedule(parent, later, place == 0, dims[k].axis)
         self.dims.add([dims[k].axis for k in order])
 
@@ -399,6 +403,7 @@ class _Builder:
             dim_sure=np.array(self.sure, dtype=np.float64).reshape(-1, 4),
             dim_slot=np.array(self.slots, dtype=np.int64),
             dim_narrows=np.array(self.narrows, dtype=np.bool_),
+            dim_settles=np.array(self.settles, dtype=np.bool_),
             number_start=number_start,
             numbers=numbers,
             operand_start=operand_start,
