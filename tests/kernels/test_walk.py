@@ -29,7 +29,7 @@ from cytosepsis.gating.plan import (
 )
 from cytosepsis.kernels import transforms as kt
 from cytosepsis.kernels import walk
-from cytosepsis.transforms import Log, Logicle, arrays
+from cytosepsis.transforms import Linear, Log, Logicle, arrays
 
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
@@ -472,3 +472,19 @@ def test_odd_covariances_mean_what_their_inverse_says(covariance):
     rows[500:, 2:4] = random.normal(0, 3, (500, 2))
     found = assert_as_naive(plan, rows.tolist(), None)
     assert 0 < found.n_events["root/g"]
+
+
+@pytest.mark.parametrize("lean", [0.3, 0.99999999, 0.9999999999, 0.99999999999])
+@pytest.mark.parametrize("unit", [1.0, 777.7, 1e5])
+def test_no_needle_is_cut_at_its_tips(lean, unit):
+    """What is left out beforehand by the box around an ellipse is outside it, as computed."""
+    axes = tuple(Axis(name, Linear(1.0)) for name in "AB")  # bare axes would not be narrowed
+    covariance = ((1.0, lean * unit), (lean * unit, unit * unit))
+    plan = GatingPlan((Ellipse("g", "root", axes, (0.0, 0.0), covariance, 2.0),))
+    tip = math.sqrt(2.0) * (1 + np.append(-np.logspace(-4, -11, 200), np.logspace(-11, -4, 201)))
+    rows = np.zeros((802, 6))
+    (a, b), (_, d) = np.linalg.inv(np.array(covariance))
+    rows[:401, 2], rows[:401, 3] = tip, -b / d * tip
+    rows[401:, 2], rows[401:, 3] = b / a * unit * tip, -unit * tip
+    found = assert_as_naive(plan, rows.tolist(), None)
+    assert 0 < found.n_events["root/g"] < 802

@@ -347,10 +347,11 @@ class _Builder:
         return _Dim(self._axis(axis), self._transform(axis.transform), _OPEN, band)
 
     def _ellipse_box(self, gate: Ellipse, k: int) -> _Dim:
-        if not is_covariance(np.array(gate.covariance)):
+        covariance = np.array(gate.covariance)
+        if not is_covariance(covariance):
             # Gating-ML's own compliance file has such a gate: the region is not bounded.
             return self._interval(gate.axes[k], None, None)
-        reach = float(np.sqrt(gate.distance_square * gate.covariance[k][k])) * (1 + 1e-9)
+        reach = float(np.sqrt(gate.distance_square * covariance[k, k])) * (1 + _slack(covariance))
         low, high = gate.mean[k] - reach, gate.mean[k] + reach
         margin = 1e-9 * max(abs(low), abs(high))
         return self._box(gate.axes[k], low - margin, high + margin)
@@ -424,6 +425,15 @@ def _vertices(gate: Polygon) -> walk.Floats:
             f"{regions.MOST:g} in size; found {list(gate.vertices)}"
         )
     return vertices
+
+
+def _slack(covariance: walk.Floats) -> float:
+    """How much further, relatively, the ellipse of the computed inverse may reach than meant."""
+    spread = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(spread, spread)
+    least = float(np.linalg.eigvalsh((correlation + correlation.T) / 2).min())
+    skew = float(np.abs(correlation - correlation.T).max())
+    return 1e-9 + (8 * 2.0**-52 + 2 * skew) / least
 
 
 def _ellipse_numbers(gate: Ellipse) -> tuple[float, ...]:
