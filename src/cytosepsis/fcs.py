@@ -88,7 +88,8 @@ class RawEvents:
 
         Each block is a (n, n_parameters) array of `layout.dtype` (byte order as in the file) that
         is valid until the next one is asked for; a decoded file yields one float64 array. Integer
-        masks are not applied. FcsError where the file has become shorter since it was read.
+        masks are not applied. FcsError where the file has become shorter, or gone, since it was
+        read.
         """
         if self.decoded is not None:
             yield self.decoded
@@ -97,12 +98,17 @@ class RawEvents:
         per_block = rows or max(1, BLOCK_BYTES // self.layout.row_bytes)
         per_block = min(per_block, max(1, self.n_events))
         buffer = np.empty((per_block, self.n_parameters), dtype=self.layout.dtype)
-        with Path(self.path).open("rb", buffering=0) as handle:
-            handle.seek(self.layout.first_byte)
-            for first in range(0, self.n_events, per_block):
-                block = buffer[: min(per_block, self.n_events - first)]
-                _read_fully(handle, block, self.path)
-                yield block
+        try:
+            with Path(self.path).open("rb", buffering=0) as handle:
+                handle.seek(self.layout.first_byte)
+                for first in range(0, self.n_events, per_block):
+                    block = buffer[: min(per_block, self.n_events - first)]
+                    _read_fully(handle, block, self.path)
+                    yield block
+        except OSError as error:
+            raise FcsError(
+                f"cannot be read any more: {error.strerror}", code="unreadable", file=self.path
+            ) from error
 
     def stored(self) -> NDArray[np.float64]:
         """Numbers as stored, bit masks applied: float64 (n_events, n_parameters)."""
@@ -208,13 +214,16 @@ def _read_data_set(
     offset = _data_set_offset(handle, dataset)
     header = read_header(handle, offset)
     text = read_text(handle, header, offset)
-    several = integer_of(text.keywords, "$NEXTDATA", default=0) != 0
-    if several and dataset is None and check_data:
-        raise FcsError(
-            f"the file holds {len(data_set_offsets(handle))} data sets; choose one (dataset=0 …)",
-            code="several_data_sets",
-        )
     notes = [Note(*note) for note in text.notes]
+    if dataset is None and integer_of(text.keywords, "$NEXTDATA", default=0) != 0:
+        count = len(data_set_offsets(handle))
+        if count > 1 and check_data:
+            raise FcsError(
+                f"the file holds {count} data sets; choose one (dataset=0 …)",
+                code="several_data_sets",
+            )
+        if count == 1:
+            notes.append(Note("next_data_missing", "$NEXTDATA leads to no other data set"))
     check_mode(text.keywords)
     parameters = parameters_of(text.keywords, notes)
     layout = layout_of(text.keywords, parameters)
@@ -241,8 +250,8 @@ def _read_data_set(
 def _data_set_offset(handle: BinaryIO, dataset: int | None) -> int:
     if not dataset:
         return 0
-    offsets = data_set_offsets(handle, limit=dataset + 1)
-    if dataset >= len(offsets):
+    offsets = data_set_offsets(handle, limit=max(dataset + 1, 1))
+    if not 0 <= dataset < len(offsets):
         raise FcsError(
             f"data set {dataset} was asked for, the file holds {len(offsets)} (from 0)",
             code="data_set_missing",
@@ -276,6 +285,8 @@ def _accepted_by_flowkit(raw: RawEvents, handle: BinaryIO, offset: int) -> RawEv
     from flowio import FlowData  # noqa: PLC0415  (0.1 s; only where a file is read)
 
     needs_decoding = raw.layout.dtype is None
+    if needs_decoding:
+        _refuse_what_flowkit_misreads(raw)
     handle.seek(0)
     try:
         # FlowKit gets our handle: it leaks its own on garbage. It closes it; ours is a duplicate.
@@ -310,3 +321,25 @@ def _accepted_by_flowkit(raw: RawEvents, handle: BinaryIO, offset: int) -> RawEv
             code="layout_unsupported",
         ) from error
     return replace(raw, decoded=events.reshape(raw.n_events, raw.n_parameters))
+
+
+def _refuse_what_flowkit_misreads(raw: RawEvents) -> None:
+    """Refuse what FlowKit's own decoding gets wrong without a word (FlowIO 1.4)."""
+    keys = raw.keywords
+    reasons = []
+    if keys["$BYTEORD"] not in ("1,2,3,4", "1,2", "4,3,2,1", "2,1"):
+        reasons.append(f"$BYTEORD {keys['$BYTEORD'][:20]!r}")
+    reasons += [
+        f"$P{n}R {keys.get(f'$P{n}R', '')[:20]!r}"
+        for n in range(1, raw.n_parameters + 1)
+        if not keys.get(f"$P{n}R", "").isdecimal() or int(keys[f"$P{n}R"][:9]) == 0
+    ]
+    reasons += [
+        f"{key} beside ${key}" for key in keys if keys.get(f"${key}", keys[key]) != keys[key]
+    ]
+    if reasons:
+        bits = sorted({parameter.bits for parameter in raw.parameters})
+        raise FcsError(
+            f"integers of {bits} bits cannot be read with {', '.join(reasons[:5])}",
+            code="layout_unsupported",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from cytosepsis.errors import FcsError
 from cytosepsis.fcs_text import Header, TextSegment
 
+MAX_DIGITS = 18  # more do not fit a 64-bit file offset
+MAX_BITS = 1024  # beyond any width; a mask of $PnB bits is worked out
 MAX_PARAMETERS = 10_000  # mass and spectral cytometers stay below 300
 
 
@@ -63,8 +66,10 @@ def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = N
             raise FcsError(f"keyword {key} is missing", code="keyword_missing")
         return default
     try:
-        value = int(text)
+        value = int(text[:MAX_DIGITS])
     except ValueError:
+        value = None
+    if value is None or len(text) > MAX_DIGITS:
         raise FcsError(
             f"keyword {key} should be a whole number, found {text[:40]!r}", code="keyword_invalid"
         ) from None
@@ -105,13 +110,18 @@ def parameters_of(keywords: Mapping[str, str], notes: list[Note]) -> tuple[Param
         if decades > 0 and is_float:
             notes.append(Note("log_on_float", f"$P{n}E names a log amplifier on float data"))
             decades = 0.0
+        bits = _bits(keywords, n)
+        span = number_of(keywords, f"$P{n}R") or 0.0
+        if span <= 0 and not is_float and bits > 0:
+            notes.append(Note("range_missing", f"$P{n}R is no range; all {bits} bits are taken"))
+            span = 2.0**bits
         pnn = keywords[f"$P{n}N"].strip()
         parameters.append(
             Parameter(
                 pnn=pnn,
                 pns=keywords.get(f"$P{n}S", "").strip(),
-                bits=_bits(keywords, n),
-                range=number_of(keywords, f"$P{n}R") or 0.0,
+                bits=bits,
+                range=span,
                 decades=decades,
                 log_offset=log_offset,
                 gain=number_of(keywords, f"$P{n}G"),
@@ -130,6 +140,8 @@ def _amplifier(keywords: Mapping[str, str], n: int) -> tuple[float, float]:
     text = keywords.get(f"$P{n}E", "0,0")
     try:
         decades, offset = (float(word) for word in text.split(","))
+        if not (math.isfinite(decades) and math.isfinite(offset)):
+            raise ValueError
     except ValueError:
         raise FcsError(
             f"$P{n}E should be two numbers, found {text[:40]!r}", code="keyword_invalid"
@@ -143,7 +155,10 @@ def _bits(keywords: Mapping[str, str], n: int) -> int:
     text = keywords.get(f"$P{n}B", "").strip()
     if text == "*":  # ASCII of free width
         return 0
-    return integer_of(keywords, f"$P{n}B")
+    bits = integer_of(keywords, f"$P{n}B")
+    if bits > MAX_BITS:
+        raise FcsError(f"$P{n}B is {bits} bits; refused", code="keyword_invalid")
+    return bits
 
 
 def _data_type(keywords: Mapping[str, str]) -> str:
@@ -161,9 +176,10 @@ def _byte_order(keywords: Mapping[str, str]) -> str:
         order = [int(word) for word in text.split(",")]
     except ValueError:
         order = []
-    if len(order) > 1 and order == sorted(order):
+    upwards = list(range(1, len(order) + 1))
+    if len(order) > 1 and order == upwards:
         return "<"
-    if len(order) > 1 and order == sorted(order, reverse=True):
+    if len(order) > 1 and order == upwards[::-1]:
         return ">"
     raise FcsError(f"$BYTEORD should be 1,2,3,4 or 4,3,2,1, found {text[:40]!r}", code="byte_order")
 
@@ -200,7 +216,7 @@ def _row_bytes(parameters: tuple[Parameter, ...]) -> int:
 
 
 def _masks(parameters: tuple[Parameter, ...]) -> tuple[int, ...]:
-    """Bits below the next power of two of $PnR (FCS 3.1, 3.2.20); a range of 0 cuts nothing."""
+    """Bits below the next power of two of $PnR (FCS 3.1, 3.2.20)."""
     masks = []
     for parameter in parameters:
         full = 2**parameter.bits - 1
@@ -232,8 +248,8 @@ def first_byte_of(
     exact = [place for place in places if place[1] - place[0] + 1 == n_bytes]
     near = [place for place in places if place[1] - place[0] + 1 == n_bytes + 1]
     usable = [p for p in exact + near if not _overlap(p, header.text)]
-    if n_bytes == 0 and places:
-        return places[0][0]
+    if n_bytes == 0 and all(last - first <= 0 for first, last in places):
+        return 0
     if not usable:
         _raise_for_length(places, n_bytes, size)
     after_text = [p for p in usable if p[0] == header.text[1] + 1]

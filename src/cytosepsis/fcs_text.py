@@ -14,7 +14,6 @@ from typing import BinaryIO
 from cytosepsis.errors import FcsError
 
 HEADER_BYTES = 58
-REQUIRED = frozenset(("$PAR", "$TOT", "$BYTEORD", "$DATATYPE", "$MODE"))
 MAX_TEXT_BYTES = 64 * 2**20  # index-sorted files reach a few MB; beyond, it is not TEXT
 
 
@@ -49,7 +48,7 @@ def read_header(handle: BinaryIO, offset: int = 0) -> Header:
     if len(raw) < HEADER_BYTES:
         raise FcsError(f"the file ends inside its HEADER ({len(raw)} bytes)", code="truncated")
     text = _offsets(raw[10:18], raw[18:26])
-    if text is None or text[1] <= text[0]:
+    if text is None or text[0] < 1 or text[1] <= text[0]:
         raise FcsError(
             f"the HEADER gives no usable place for TEXT: {raw[10:26]!r}", code="header_offsets"
         )
@@ -77,67 +76,88 @@ def read_text(handle: BinaryIO, header: Header, offset: int = 0) -> TextSegment:
     if offset + end >= size:
         raise FcsError(f"TEXT should end at byte {end:,}, the file has {size:,}", code="truncated")
     handle.seek(offset + begin)
-    return tokenize(handle.read(length))
+    raw = handle.read(length)
+    return _supplemented(tokenize(raw), raw[:1], handle, header, offset)
+
+
+def _supplemented(
+    primary: TextSegment, delimiter: bytes, handle: BinaryIO, header: Header, offset: int
+) -> TextSegment:
+    """Add the keywords of a supplemental TEXT segment ($BEGINSTEXT; FCS 3.1, 3.2.6).
+
+    It has the delimiter of the primary one; instruments put other things there too (archives).
+    """
+    keywords = primary.keywords
+    place = _offsets(
+        keywords.get("$BEGINSTEXT", "").encode(), keywords.get("$ENDSTEXT", "").encode()
+    )
+    if place is None or place[0] <= 0 or place == header.text or place[1] <= place[0]:
+        return primary
+    handle.seek(offset + place[0])
+    raw = handle.read(min(place[1] - place[0], MAX_TEXT_BYTES) + 1)
+    if len(raw) != place[1] - place[0] + 1 or raw[:1] != delimiter:
+        note = ("supplement_unreadable", "$BEGINSTEXT and $ENDSTEXT enclose no TEXT; ignored")
+        return TextSegment(keywords, (*primary.notes, note))
+    more = _split(raw)
+    return TextSegment({**more.keywords, **keywords}, (*primary.notes, *more.notes))
 
 
 def tokenize(raw: bytes) -> TextSegment:
-    """Split a TEXT segment into keywords and values.
+    """Split a primary TEXT segment into keywords and values; FcsError where it has no $PAR."""
+    segment = _split(raw)
+    if "$PAR" not in segment.keywords:
+        raise FcsError(
+            f"TEXT holds no $PAR (it begins with {raw[:12]!r}; {len(segment.keywords)} keywords)",
+            code="text_unreadable",
+        )
+    return segment
 
-    A doubled delimiter is an escaped one (FCS 3.1, 3.2.6); writers that leave values empty break
-    that rule, so where the escaped reading misses required keywords that the other reading has,
-    the other counts, with a note.
-    """
+
+def _split(raw: bytes) -> TextSegment:
     notes: list[tuple[str, str]] = []
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
         notes.append(("text_encoding", "TEXT is not UTF-8; read as Latin-1"))
-    if len(text) < 2:
-        raise FcsError("TEXT is empty", code="text_unreadable")
-    delimiter, body = text[0], text[1:].rstrip("\0 \r\n\t")
+    delimiter, body = text[:1], text[1:].rstrip("\0 \r\n\t")
+    if not delimiter or not body:
+        return TextSegment({}, tuple(notes))
     if body.endswith(delimiter):
         body = body[: -len(delimiter)]
     parts = body.split(delimiter)
-    keywords, repeated = _pairs(_joined(parts, delimiter))
-    if not keywords.keys() >= REQUIRED and "" in parts:
-        plain, plain_repeated = _pairs(parts)
-        if len(plain.keys() & REQUIRED) > len(keywords.keys() & REQUIRED):
-            keywords, repeated = plain, plain_repeated
-            notes.append(("text_empty_values", "TEXT has empty values, which FCS does not allow"))
-    if "$PAR" not in keywords:
-        raise FcsError(
-            f"TEXT holds no $PAR (delimiter {delimiter!r}, {len(parts)} words)",
-            code="text_unreadable",
-        )
+    keywords: dict[str, str] = {}
+    repeated = empty = 0
+    place = 0
+    while place + 1 < len(parts):
+        name = parts[place].strip("\0 \r\n\t").upper()
+        value, place = _value(parts, place + 1, delimiter)
+        empty += value == ""
+        if name in keywords:
+            repeated += 1
+        else:
+            keywords[name] = value.strip("\0")
+    if empty:
+        notes.append(("text_empty_values", "TEXT has empty values, which FCS does not allow"))
     if repeated:
         notes.append(("keywords_repeated", f"{repeated} keywords stand twice; the first counts"))
     return TextSegment(keywords, tuple(notes))
 
 
-def _joined(parts: list[str], delimiter: str) -> list[str]:
-    """Undo the escaping: an empty part is a doubled delimiter, which belongs to the value."""
-    tokens: list[str] = []
-    glue = False
-    for number, part in enumerate(parts):
-        if part == "" and number > 0 and not glue:
-            tokens[-1] += delimiter
-            glue = True
-        elif glue:
-            tokens[-1] += part
-            glue = False
-        else:
-            tokens.append(part)
-    return tokens
+def _value(parts: list[str], place: int, delimiter: str) -> tuple[str, int]:
+    """Read the value that begins at parts[place], and where the next keyword begins.
 
-
-def _pairs(tokens: list[str]) -> tuple[dict[str, str], int]:
-    keywords: dict[str, str] = {}
-    repeated = 0
-    for key, value in zip(tokens[::2], tokens[1::2], strict=False):
-        name = key.strip("\0 \r\n\t").upper()
-        if name in keywords:
-            repeated += 1
-        else:
-            keywords[name] = value.strip("\0")
-    return keywords, repeated
+    A doubled delimiter is an escaped one (FCS 3.1, 3.2.6), so an empty part joins its neighbours.
+    Writers that leave values empty break that rule; but a keyword is never empty and never holds
+    the delimiter, so one empty part where a value should begin is an empty value, two are a value
+    that begins with the delimiter. Both customs can stand in one file.
+    """
+    following = parts[place + 1 : place + 2]
+    if parts[place] == "" and following != [""]:
+        return "", place + 1
+    value = parts[place]
+    place += 1
+    while place < len(parts) and parts[place] == "":
+        value += delimiter + "".join(parts[place + 1 : place + 2])
+        place += 2
+    return value, place

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 _DATES = ("%d-%b-%Y", "%d-%b-%y", "%Y-%b-%d", "%Y-%m-%d", "%Y/%m/%d", "%d-%B-%Y", "%Y%m%d")
-_TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:([.:])(\d+))?$")
+_TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:([.:])(\d{1,9}))?$")
 
 
 def acquisition_time(keywords: Mapping[str, str]) -> datetime | None:
@@ -42,9 +42,11 @@ def _clock(text: str) -> timedelta | None:
     if match is None:
         return None
     hours, minutes, seconds = (int(match[k]) for k in (1, 2, 3))
+    if hours > 23 or minutes > 59 or seconds > 59:
+        return None
     rest = 0.0
     if match[4] == ".":
         rest = float(f"0.{match[5]}")
     elif match[4] == ":":
-        rest = int(match[5]) / 60
+        rest = min(int(match[5]), 59) / 60
     return timedelta(hours=hours, minutes=minutes, seconds=seconds + rest)

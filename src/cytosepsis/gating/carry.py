@@ -89,7 +89,7 @@ class _Carrier:
 
 
 def _order(value: float) -> int:
-    """Place of a double among all, infinities included, so that neighbours differ by one."""
+    """Place of a double among all, infinities included: neighbours differ by one."""
     bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
     return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
 
