@@ -131,9 +131,7 @@ def _acquired(hour: int) -> dict[str, str]:
 
 def plan_toml() -> str:
     """The plan in the project's own format."""
-    ranges = ", ".join(
-        f"{role} = {{ min = {low}, max = {high} }}" for role, (low, high) in LEUKOCYTES.items()
-    )
+    (x, (x_low, x_high)), (y, (y_low, y_high)) = LEUKOCYTES.items()
     return f"""
 [transforms.logicle]
 type = "logicle"
@@ -150,7 +148,9 @@ vertices = {_nested(SINGLETS)}
 name = "leukocytes"
 parent = "singlets"
 type = "rectangle"
-ranges = {{ {ranges} }}
+x = "{x}"
+y = "{y}"
+ranges = {{ x = {{ min = {x_low}, max = {x_high} }}, y = {{ min = {y_low}, max = {y_high} }} }}
 
 [[gates]]
 name = "monocytes"

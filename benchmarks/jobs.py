@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from inputs import INTERCEPT, QUANTIFIED, ROLES, SLOPE
 
 import cytosepsis as cs
 from cytosepsis.gating.lowering import Measure
+from cytosepsis.gating.plan import GatingPlan
+from inputs import INTERCEPT, QUANTIFIED, ROLES, SLOPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def to_abc(median: float) -> float:
     return float(10 ** ((math.log10(median) - INTERCEPT) / SLOPE))
 
 
-def ours(path: Path, plan: cs.GatingPlan) -> Answer:
+def ours(path: Path, plan: GatingPlan) -> Answer:
     """One file through cytosepsis."""
     measure = Measure(QUANTIFIED, "hladr")
     populations = cs.gate(cs.read_fcs(path), plan, channels=ROLES, measures=[measure])

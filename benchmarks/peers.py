@@ -11,6 +11,7 @@ from pathlib import Path
 import flowkit
 import numpy as np
 from flowkit import Dimension, GatingStrategy, Matrix, Sample, gates, transforms
+
 from inputs import (
     HLADR_FLOOR,
     LEUKOCYTES,

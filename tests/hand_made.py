@@ -1,4 +1,4 @@
-"""Small records made by hand: a study, samples, results, bead runs, with one line of known slope."""
+"""Small records made by hand: a study, samples, results and bead runs with a line of slope 1."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cytosepsis.calibration import BeadLevel, Calibration
 from cytosepsis.protocol import (
     AbcSettings,
     Assay,
     BeadRun,
+    Marker,
     Override,
     Patient,
     Sample,
@@ -24,8 +27,11 @@ from cytosepsis.sample import (
     PopulationCount,
     Quantified,
     SampleFailure,
+    SampleOutcome,
     SampleResult,
 )
+from cytosepsis.tables import all_tables
+from cytosepsis.tables.describe import UNUSED_CODES
 
 ONSET = datetime(2024, 3, 1, 0, 0, tzinfo=UTC)
 ACQUIRED = datetime(2024, 3, 2, 15, 0, tzinfo=UTC)
@@ -149,3 +155,29 @@ def study(*samples: Sample, **fields: Any) -> Study:
 
 def override(target: str, action: Any, **parameters: str) -> Override:
     return Override(target, action, "dr", "2024-03-05", "seen", tuple(parameters.items()))
+
+
+def at_day(sample_id: str, day: float, patient_id: str = "p1", **fields: Any) -> Sample:
+    """A sample drawn so many days after onset: 0.5 is noon of day 1."""
+    return sample(sample_id, patient_id, drawn_at=ONSET + timedelta(days=day), **fields)
+
+
+def run(of_study: Study, *outcomes: SampleOutcome) -> dict[str, pl.DataFrame]:
+    """All tables of a study with one good bead run."""
+    return all_tables(of_study, outcomes, [beads()])
+
+
+def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    return list(table.iter_rows(named=True))
+
+
+def left(tables: dict[str, pl.DataFrame]) -> dict[str, str]:
+    """Why samples do not stand, by sample."""
+    table = tables["unused"]
+    assert set(table["code"]) <= UNUSED_CODES.keys()
+    return dict(zip(table["sample_id"], table["code"], strict=True))
+
+
+def markers(*others: Marker) -> tuple[Marker, ...]:
+    """The AB/C marker and others."""
+    return (Marker("mhladr", "abc", ("mhladr",), "monocytes", "hladr"), *others)

@@ -116,6 +116,12 @@ def test_the_package_keeps_the_rule(rule: Rule) -> None:
     assert [fault for module in MODULES for fault in rule(module)] == []
 
 
+def test_every_door_of_broad_excepts_is_needed() -> None:
+    texts = {module.path: module.text for module in MODULES}
+    doors = rules.BROAD_EXCEPT_DOORS
+    assert [d for d in doors if not rules.broad_except_faults(Module("x.py", texts[d]))] == []
+
+
 def test_every_module_has_one_row_and_every_row_a_module() -> None:
     assert TABLE_FAULTS == []
     assert set(FLOORS) == {module.path for module in MODULES}
@@ -175,9 +181,10 @@ def test_an_import_that_does_not_go_down_is_found(path: str, text: str) -> None:
         (TABLE, [*SMALL_PACKAGE, Module("new.py", "")]),
         (TABLE, [*SMALL_PACKAGE, Module("deep/new.py", "")]),
         (TABLE, SMALL_PACKAGE[1:]),
+        (TABLE, [module for module in SMALL_PACKAGE if module.path != "deep/b.py"]),
         (TABLE + "| 1 | `low.py` | x | |\n", SMALL_PACKAGE),
     ],
-    ids=["no row", "not named in its folder's row", "no module", "two rows"],
+    ids=["no row", "not named in its folder's row", "no module", "none of that name", "two rows"],
 )
 def test_a_table_that_is_not_the_package_is_found(table: str, modules: list[Module]) -> None:
     _, faults = rules.floors_in(table, modules)

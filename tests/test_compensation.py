@@ -17,6 +17,8 @@ from cytosepsis.compensation import (
 )
 from cytosepsis.errors import CompensationError
 from cytosepsis.fcs import read_fcs
+from cytosepsis.gating.apply import gate
+from cytosepsis.gating.plan import Axis, Rectangle, make_plan
 from plan_files import real_file
 
 TWO = Spillover(("A", "B"), ("A", "B"), ((1.0, 0.2), (0.1, 1.0)), "test")
@@ -88,7 +90,7 @@ def test_facts():
     assert not TWO.is_identity
     assert Spillover(("A", "B"), ("A", "B"), ((1.0, 0.0), (0.0, 1.0))).is_identity
     assert Spillover(("A",), ("A",), ((1.0,),)).condition_number == 1.0
-    assert pickle.loads(pickle.dumps(TWO)) == TWO  # noqa: S301  (our own bytes)
+    assert pickle.loads(pickle.dumps(TWO)) == TWO
 
 
 @pytest.mark.parametrize(
@@ -280,3 +282,11 @@ def test_real_file_compensated_by_another_tool():
     measured = np.array(before.tolist())[:, columns]
     expected = np.array(after.tolist())[:, columns]
     assert np.abs(measured @ unmixing(spillover) - expected).max() < 0.02
+
+
+def test_gates_refuse_a_spectral_matrix():
+    raw = read_fcs(real_file("gatingMLData/gml2/data1.fcs"))
+    spectral = Spillover(("FL1-H", "FL2-H"), ("x",), ((1.0, 0.5),), "m.csv")
+    plan = make_plan([Rectangle("a", "root", (Axis("FL1-H"),), (1.0,), (None,))])
+    with pytest.raises(CompensationError, match=r"'m\.csv' has 1 fluorochromes and 2 detectors"):
+        gate(raw, plan, spillover=spectral)

@@ -14,8 +14,16 @@ from cytosepsis.gating.plan import (
     Rectangle,
     make_plan,
 )
-from cytosepsis.gating.transform_limits import transform_faults
-from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, OffsetLog
+from cytosepsis.transforms import (
+    Asinh,
+    Biex,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    OffsetLog,
+    transform_faults,
+)
 
 X, Y = Axis("x"), Axis("y")
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))

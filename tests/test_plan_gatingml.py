@@ -155,6 +155,10 @@ def test_matrices_that_no_gate_uses_are_left_out(read):
             "the diagonal value of D1 is 0",
         ),
         (
+            [spill([("x", 0.2), (0.1, 1)]), range_gate("a", compensation="M")],
+            "matrix 'M' has a coefficient that is not a number",
+        ),
+        (
             [spill([(1, 0.2, 0), (0.1, 1, 0)], "ABC"), range_gate("a", compensation="M")],
             "matrix 'M' has 2 fluorochromes and 3 detectors; only square matrices",
         ),

@@ -8,6 +8,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from cytosepsis.protocol import BeadRun, Limits, hours_between
+from cytosepsis.quantify import (
+    BeadChoice,
+    band_of,
+    choose_beads,
+    preanalytic_flags,
+    quantify,
+    rack_beads,
+    review_of,
+)
 from hand_made import (
     ACQUIRED,
     ONSET,
@@ -21,17 +32,6 @@ from hand_made import (
     result,
     sample,
     study,
-)
-
-from cytosepsis.protocol import BeadRun, Limits, hours_between
-from cytosepsis.quantify import (
-    BeadChoice,
-    band_of,
-    choose_beads,
-    preanalytic_flags,
-    quantify,
-    rack_beads,
-    review_of,
 )
 
 
@@ -337,16 +337,17 @@ def test_flags_of_the_file_are_carried():
 def test_a_number_that_cannot_stand_is_absent_with_the_reason(change, code, words):
     abc = abc_of(result(quantified=cells(**change)))
     assert (abc.abc, abc.abc_low, abc.abc_high, abc.band) == (None, None, None, None)
-    assert (abc.status, abc.reason_code) == ("failed", code)
+    assert (abc.status, abc.reason_code) == ("flagged", code)
     assert words in abc.reason
     assert code in abc.flags
 
 
 def test_no_beads_and_failed_beads_leave_no_number():
     none = abc_of(runs=[])
-    assert (none.abc, none.status, none.reason_code) == (None, "failed", "no_beads")
+    assert (none.abc, none.status, none.reason_code) == (None, "flagged", "no_beads")
     failed = abc_of(runs=[failed_beads()], s=sample(bead_run="B1"))
-    assert (failed.reason_code, failed.bead_run) == ("beads_failed", "B1")
+    assert (failed.abc, failed.status, failed.bead_run) == (None, "failed", "B1")
+    assert failed.reason_code == "beads_failed"
     both = abc_of(result(quantified=cells(n_cells=0, intensity=None)), runs=[])
     assert both.reason_code == "empty_population"
     assert "no usable bead run" in both.reason

@@ -9,6 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from cytosepsis.protocol import BeadRun, Marker
+from cytosepsis.sample import Intensity
+from cytosepsis.tables import TABLES, all_tables, flags_markdown, tables_markdown
+from cytosepsis.tables.describe import UNUSED_CODES
+from cytosepsis.tables.schemas import MOMENT, frame
 from hand_made import (
     MONOCYTES,
     ONSET,
@@ -23,15 +32,6 @@ from hand_made import (
     sample,
     study,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
-
-from cytosepsis.protocol import BeadRun, Marker
-from cytosepsis.sample import Intensity
-from cytosepsis.tables import TABLES, all_tables, flags_markdown, tables_markdown
-from cytosepsis.tables.describe import UNUSED_CODES
-from cytosepsis.tables.schemas import MOMENT, frame
 
 CONTRACT = {
     "samples": "sample_id file sha256 patient_id timepoint assay n_events status flags error_code "
@@ -148,16 +148,24 @@ def test_the_status_is_the_worst_of_file_beads_and_number():
     ]
     tables = all_tables(study(*rows), outcomes, [beads(status="flagged", flags=("slope",))])
     samples = tables["samples"]
-    assert samples["status"].to_list() == ["flagged", "flagged", "flagged", "failed"]
+    assert samples["status"].to_list() == ["flagged"] * 4
     assert samples["flags"].to_list() == [
         "beads_doubtful",
         "no_spillover;beads_doubtful",
         "offset_note;beads_doubtful",
         "full_population;beads_doubtful;non_positive_intensity",
     ]
-    assert samples["error_code"][3] == "non_positive_intensity"
-    assert samples["error_step"][3] == "calibration"
+    assert samples["error_code"].null_count() == 4
     assert tables["abc"]["status"].to_list() == samples["status"].to_list()
+    assert "is -1; a positive one is needed" in tables["abc"]["reason"][3]
+    named = replace(rows[0], bead_run="B1")
+    row = all_tables(study(named), [outcomes[0]], [failed_beads()])["samples"].row(0, named=True)
+    assert (row["status"], row["error_code"]) == ("failed", "beads_failed")
+    assert (row["error"], row["error_step"], row["n_events"]) == (
+        "bead run B1 failed: 3 of 4 peaks found",
+        "calibration",
+        20000,
+    )
     notes = all_tables(study(rows[2]), [outcomes[2]], [beads()])["samples"]
     assert (notes["status"][0], notes["flags"][0]) == ("ok", "offset_note")
 

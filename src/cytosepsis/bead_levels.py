@@ -1,8 +1,12 @@
-"""Which peak of a bead file is which level of the lot: by rank, and by the straightness of the line.
+"""Which peak of a bead file is which level of the lot: by rank, and by how straight the line is.
 
 Every ascending choice of peaks for the levels is weighed; what a choice leaves over (a blank,
 debris, doublets) costs according to how well it explains it. A choice that nearly wins with another
 line makes the result ambiguous, and that is said.
+
+What no file can tell: in a lot whose levels are evenly spaced, a blank that happens to lie where
+the line continues, together with an absent brightest level, looks like the whole lot. A control
+chart of the intercept shows it.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +34,15 @@ STRAIGHT = 0.04  # the same for a match that leaves levels out: 10 %
 _RESIDUAL = 0.02  # decades: lot values and linearity, about 5 %
 _SLOPE = 0.07  # SD of the slope around 1: detectors are built to be linear
 _CV = 0.20  # levels are rarely wider
+_BLANK_CV = 0.35  # blanks are rarely narrower
 _DOUBLET = 0.04  # decades between a doublet and the sum of its beads
 _BELOW = 0.5  # left over below the dimmest level: a blank or debris, expected
 _BELOW_LEVEL = 4.0  # the same, but as narrow and large as a level: a bright blank, or a level
-_AS_DOUBLET = 1.0  # left over where doublets of chosen levels would lie, and smaller than those
+_AS_DOUBLET = 1.0  # left over where doublets would lie, with fewer events than their beads
 _OVER = 3.0  # left over otherwise, per peak
 _OVER_BIG = 6.0  # the same, with as many events as a level
 _MISSING = 8.0  # per level of the lot without a peak
-_AMBIGUOUS = 3.0  # another choice costs at most so much more (about 20 : 1)
+_AMBIGUOUS = 4.0  # another choice costs at most so much more (about 50 : 1)
 _SAME_LINE = 0.02  # decades of PE between two choices that make no difference (5 %)
 
 
@@ -60,6 +65,7 @@ class Match:
     cost: float
     ambiguous: bool  # another choice with another line is nearly as good
     unexplained: tuple[Peak, ...] = ()  # as large as a level, but no level, blank or doublet
+    saturated: tuple[Peak, ...] = ()  # at the top of the range: never part of the line
 
     @property
     def off(self) -> float:
@@ -107,9 +113,8 @@ def match_levels(peaks: Sequence[Peak], pe_molecules: Sequence[float]) -> Match 
     lot = np.sort(np.asarray(pe_molecules, dtype=np.float64))
     largest = sorted(peaks, key=lambda peak: -peak.n_events)[:MAX_PEAKS]
     candidates = sorted((p for p in largest if p.median > 0), key=lambda peak: peak.median)
-    saturated = [peak for peak in candidates if peak.n_saturated > 0.5 * peak.n_events]
-    # of a saturated level only a lower bound is known: it can have no part in a line
-    candidates = [peak for peak in candidates if peak not in saturated]
+    saturated = tuple(peak for peak in candidates if peak.is_saturated)
+    candidates = [peak for peak in candidates if not peak.is_saturated]
     full = _best(candidates, lot, lot.size) if len(candidates) >= lot.size else None
     if full is None or full.off > CROOKED:
         # what saturates is the top of the lot, or above it
@@ -117,15 +122,19 @@ def match_levels(peaks: Sequence[Peak], pe_molecules: Sequence[float]) -> Match 
         full = _in_part(candidates, within, lot.size) or full
     if full is None:
         return None
-    return replace(full, unexplained=_unexplained([*candidates, *saturated], full.peaks))
+    if len(full.peaks) == lot.size:  # every level is elsewhere: a few are aggregates
+        large = 0.5 * float(np.median([peak.n_events for peak in full.peaks]))
+        saturated = tuple(peak for peak in saturated if peak.n_events >= large)
+    return replace(full, saturated=saturated, unexplained=_unexplained(candidates, full.peaks))
 
 
 def _in_part(candidates: Sequence[Peak], within: Float, n_levels: int) -> Match | None:
-    """The largest straight match without a rival that leaves out one to three of the levels."""
+    """The largest straight match that leaves out one to three levels, and no peak unexplained."""
     for size in range(n_levels - 1, max(MIN_PARTIAL, n_levels - 3) - 1, -1):
         if size <= min(len(candidates), within.size):
             match = _best(candidates, within, size)
-            if match is not None and match.off <= STRAIGHT and not match.ambiguous:
+            straight = match.off <= STRAIGHT and not match.ambiguous
+            if straight and not _unexplained(candidates, match.peaks):
                 return match
     return None
 
@@ -140,12 +149,12 @@ def _unexplained(candidates: Sequence[Peak], taken: Sequence[Peak]) -> tuple[Pea
     return tuple(
         peak
         for peak in rest
-        if (cost := _explain(peak, taken)) == _OVER_BIG
+        if (cost := _explain(peak, taken, candidates)) == _OVER_BIG
         or (cost == _BELOW_LEVEL and peak is not dimmest)
     )
 
 
-def _best(candidates: Sequence[Peak], lot: Float, size: int) -> Match | None:
+def _best(candidates: Sequence[Peak], lot: Float, size: int) -> Match:
     """The cheapest way to give `size` of the candidates to `size` levels, both ascending."""
     choices = np.array(list(combinations(range(len(candidates)), size)))
     levels = np.array(list(combinations(range(lot.size), size)))
@@ -167,8 +176,6 @@ def _best(candidates: Sequence[Peak], lot: Float, size: int) -> Match | None:
         best = min(best, weighed[-1][0])
     cost, place = min(weighed)
     level, choice = divmod(place, len(choices))
-    if lines.slope.flat[place] <= 0:
-        return None
     ends = np.log10(lot[levels[level]][[0, -1]])
     rivals = [other for rival, other in weighed if rival < cost + _AMBIGUOUS]
     peaks = tuple(candidates[index] for index in choices[choice])
@@ -213,19 +220,26 @@ def _left_over(candidates: Sequence[Peak], choice: NDArray[np.int64]) -> float:
     taken = [candidates[index] for index in choice]
     rest = [peak for index, peak in enumerate(candidates) if index not in choice]
     wide = sum(4.0 * max(0.0, math.log(peak.cv / _CV)) for peak in taken if peak.cv > 0)
-    return wide + sum(_explain(peak, taken) for peak in rest)
+    return wide + sum(_explain(peak, taken, candidates) for peak in rest)
 
 
-def _explain(peak: Peak, taken: Sequence[Peak]) -> float:
+def _explain(peak: Peak, taken: Sequence[Peak], candidates: Sequence[Peak]) -> float:
     """Cost of a peak that is no level, given those that are."""
     sizes = sorted(level.n_events for level in taken)
     is_large = peak.n_events >= 0.5 * sizes[len(sizes) // 2]
     if peak.median < taken[0].median:
-        return _BELOW_LEVEL if is_large and peak.cv <= _CV else _BELOW
-    for k, one in enumerate(taken):
-        for other in taken[k:]:
-            together = math.log10(one.median + other.median)
-            near = abs(math.log10(peak.median) - together) < _DOUBLET + 0.43 * peak.cv / 2
-            if near and peak.n_events < 0.5 * max(one.n_events, other.n_events):
-                return _AS_DOUBLET
+        return _BELOW_LEVEL if is_large and peak.cv <= _BLANK_CV else _BELOW
+    if _is_doublet(peak, candidates):
+        return _AS_DOUBLET
     return _OVER_BIG if is_large else _OVER
+
+
+def _is_doublet(peak: Peak, candidates: Sequence[Peak]) -> bool:
+    """Whether a peak lies at the sum of two others (or twice one), of which it has fewer events."""
+    near = _DOUBLET + 0.43 * peak.cv / 2  # decades
+    return any(
+        abs(math.log10(peak.median / (one.median + other.median))) < near
+        and min(one.n_events, other.n_events) > peak.n_events
+        and max(one.n_events, other.n_events) > 2 * peak.n_events
+        for one, other in combinations_with_replacement(candidates, 2)
+    )

@@ -1,4 +1,4 @@
-"""The peaks of a bead file: which events are single beads, and where their intensities cluster.
+"""The peaks of a bead file: where the intensities of its events cluster.
 
 Nothing is drawn at random and the order of events does not matter: the same file gives the same
 peaks. What a peak stands for (level, blank, debris, doublets) is decided in `bead_levels`.
@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels.density import (
-    bin_counts_2d,
     local_maxima,
     lowest_between,
     shortest_interval,
     smooth,
-    smooth_2d,
     spread_counts,
 )
 
 Float = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # Widths of the Gaussian that smooths the density, decades. A level of 2 to 20 % CV is 0.01 to 0.09
 # decades wide; a small wide level needs the wide ones, two near narrow levels the narrow ones.
@@ -40,11 +38,6 @@ _NO_SPREAD = 1e-6  # decades: a peak whose events are all equal
 
 SATURATED_PILE = 0.01  # of a peak's events in the top value: the peak reaches the top
 
-SCATTER_BINS = 192  # per axis
-SCATTER_FLOOR = 0.05  # the bead region reaches down to this part of its greatest density
-MIN_SINGLETS = 0.20  # a region that keeps less of the file is not the beads
-HEIGHT_SD = 4.0  # area / height further from its median than so many robust SDs: not one bead
-
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -59,90 +52,14 @@ class Peak:
     n_saturated: int  # events at or above the channel's top
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether half of its events saturate: of its median only a lower bound is known."""
+        return self.n_saturated >= 0.5 * self.n_events
+
+    @property
     def cv(self) -> float:
         """Robust coefficient of variation, a fraction; infinite at or below zero."""
         return self.robust_sd / self.median if self.median > 0 else math.inf
-
-
-# ------------------------------------------------------------------------------------- singlets
-
-
-def single_beads(scatter: Float) -> Mask:
-    """Events in the densest region of FSC × SSC: beads, without debris and doublets.
-
-    Of the connected regions above a tenth of the greatest density the one with the most events is
-    the beads (debris may be denser, but is spread); it is followed down to a twentieth of its own
-    greatest density. With a height, events whose area / height is off the rule go too.
-
-    Parameters
-    ----------
-    scatter : (n_events, 2 or 3): FSC, SSC and, where there is one, the height that belongs to FSC;
-        a value that is not positive is not a bead's
-
-    Returns
-    -------
-    bool (n_events,). All true where scatter cannot tell: constant, mostly not positive, or without
-    a region that holds a fifth of the events.
-
-    """
-    usable = np.all(np.isfinite(scatter) & (scatter > 0), axis=1)
-    everything = np.ones(len(scatter), dtype=np.bool_)
-    if usable.sum() <= 0.5 * len(scatter):
-        return everything
-    logs = np.log10(np.where(usable[:, None], scatter, 1.0))
-    kept = usable & _densest(logs[:, 0], logs[:, 1], usable)
-    if kept.sum() < MIN_SINGLETS * len(scatter):
-        return everything
-    if scatter.shape[1] > 2:
-        kept &= _one_bead_wide(logs[:, 0] - logs[:, 2], kept)
-    return kept
-
-
-def _densest(x: Float, y: Float, usable: Mask) -> Mask:
-    """Events in the region of the plane that holds the most of them, as `single_beads` says."""
-    from scipy.ndimage import label  # noqa: PLC0415  (slow to import, and only beads need it)
-
-    axes = [_axis(values[usable]) for values in (x, y)]
-    cells = [
-        np.clip(((values - low) * n / (high - low)).astype(np.int64), 0, n - 1)
-        for values, (low, high, n) in zip((x, y), axes, strict=True)
-    ]
-    (x_low, x_high, n_x), (y_low, y_high, n_y) = axes
-    counts = bin_counts_2d(x[usable], y[usable], x_low, x_high, y_low, y_high, n_x, n_y)
-    density = smooth_2d(counts, 1.5)
-    region = density > 0
-    for floor in (0.1, SCATTER_FLOOR):
-        labels, n_regions = label(density > floor * density[region].max(), np.ones((3, 3)))
-        events = np.bincount(labels.ravel(), weights=counts.ravel(), minlength=n_regions + 1)
-        if floor == SCATTER_FLOOR:  # the same region, followed further down
-            events = np.where(np.isin(np.arange(n_regions + 1), labels[region]), events, -1.0)
-        region = labels == 1 + int(np.argmax(events[1:]))
-    inside = (x >= x_low) & (x < x_high) & (y >= y_low) & (y < y_high)
-    result: Mask = inside & region[cells[0], cells[1]]
-    return result
-
-
-def _axis(values: Float) -> tuple[float, float, int]:
-    """Ends and number of bins of a scatter axis: never finer than the values are quantised."""
-    low, middle, high = np.quantile(values, (0.005, 0.5, 0.995))
-    low, high = low - 0.05, high + 0.05
-    different = np.unique(values)
-    place = int(np.searchsorted(different, middle))
-    around = different[max(0, place - 2) : place + 3]
-    step = float(np.median(np.diff(around))) if around.size > 1 else 0.0
-    n_bins = min(SCATTER_BINS, int((high - low) / (2.0 * step))) if step > 0 else SCATTER_BINS
-    return float(low), float(high), max(4, n_bins)
-
-
-def _one_bead_wide(ratio: Float, among: Mask) -> Mask:
-    """Events whose log area / height lies near its median among some events."""
-    centre = float(np.median(ratio[among]))
-    spread = 1.4826 * float(np.median(np.abs(ratio[among] - centre)))
-    near: Mask = np.abs(ratio - centre) <= max(HEIGHT_SD * spread, 0.02)
-    return near
-
-
-# ---------------------------------------------------------------------------------------- peaks
 
 
 def find_peaks(intensity: Float, *, top: float | None = None) -> tuple[Peak, ...]:
@@ -170,13 +87,11 @@ def find_peaks(intensity: Float, *, top: float | None = None) -> tuple[Peak, ...
     counts = spread_counts(axis, low, low + n_bins * BIN_DECADES, n_bins, BIN_DECADES * 10)
     modes = _modes(counts)
     densities = smooth(counts, SCALES[1] / BIN_DECADES)
-    valleys = [lowest_between(densities, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+    valleys = [lowest_between(densities, a, b) for a, b in pairwise(modes)]
     edges = low + (np.array([0, *valleys, n_bins - 1], dtype=np.float64) + 0.5) * BIN_DECADES
     bounds = np.searchsorted(axis, edges)
     ceiling = _ceiling(ordered, top)
-    peaks = (
-        _measure(ordered[a:b], axis[a:b], ceiling) for a, b in zip(bounds, bounds[1:], strict=False)
-    )
+    peaks = (_measure(ordered[a:b], axis[a:b], ceiling) for a, b in pairwise(bounds))
     return tuple(peak for peak in peaks if peak is not None)
 
 
@@ -212,7 +127,7 @@ def _modes(counts: Float) -> list[int]:
     for decades in SCALES:
         density = smooth(counts, decades / BIN_DECADES)
         modes = _significant(density, decades / BIN_DECADES)
-        valleys = [lowest_between(density, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+        valleys = [lowest_between(density, a, b) for a, b in pairwise(modes)]
         ends = [0, *valleys, counts.size]
         new = [
             mode
@@ -231,7 +146,7 @@ def _significant(density: Float, sigma: float) -> list[int]:
     """
     events = density * (sigma * math.sqrt(2.0 * math.pi))
     modes = [int(mode) for mode in local_maxima(density)]
-    valleys = [lowest_between(density, a, b) for a, b in zip(modes, modes[1:], strict=False)]
+    valleys = [lowest_between(density, a, b) for a, b in pairwise(modes)]
     # beyond the first and last mode the density is nothing
     floors = [0.0, *(float(events[valley]) for valley in valleys), 0.0]
     while modes:
@@ -259,11 +174,12 @@ def _parted(height: float, floor: float) -> float:
 def _ceiling(ordered: Float, top: float | None) -> float:
     """Intensity at which the detector saturates, of ascending values; infinite where none shows.
 
-    The known top where events reach it, else the greatest value where events pile up on it: three
+    The known top where events reach it and none passes it (by a hundredth: then it is not the limit
+    of this detector), else the greatest value where events pile up on it: three
     or more, and more than twice as many as on the value before (a level's tail thins out).
     """
     greatest = float(ordered[-1])
-    if top is not None and top <= greatest:
+    if top is not None and top <= greatest <= 1.01 * top + 1.0:
         return top
     first = int(np.searchsorted(ordered, greatest))
     n_tied = ordered.size - first
@@ -301,11 +217,12 @@ def _measure(values: Float, axis: Float, ceiling: float) -> Peak | None:
 def _window(axis: Float) -> tuple[int, int, float]:
     """First and last + 1 event of a peak, and its half-width in robust SDs.
 
-    Begins narrow, at the shortest interval with three tenths of the events, and widens until the
-    window fits the SD of what is in it: debris around a level leaves the window at the level. As
-    wide on one side of the median as on the other, or a near valley would pull the median away.
+    Begins at the shortest interval with three tenths of the events (up to half of few: the
+    shortest of many small ones is a chance clump) and widens until the window fits the SD of what
+    is in it: debris around a level leaves the window at the level. As wide on one side of the
+    median as on the other, or a near valley would pull the median away.
     """
-    n_inside = max(MIN_PEAK_EVENTS, int(0.3 * axis.size))
+    n_inside = max(MIN_PEAK_EVENTS, min(axis.size // 2, 60), int(0.3 * axis.size))
     first, last = shortest_interval(axis, n_inside)
     tenths = NormalDist().inv_cdf(0.5 + 0.5 * n_inside / (axis.size + 1))
     centre = 0.5 * (first + last)

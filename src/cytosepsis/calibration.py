@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.bead_levels import MIN_LEVELS, Line, Match, fit_line, match_levels
-from cytosepsis.bead_peaks import Peak, find_peaks, single_beads
+from cytosepsis.bead_peaks import Peak, find_peaks
+from cytosepsis.bead_scatter import scatter_columns, single_beads
 from cytosepsis.errors import CalibrationError
 from cytosepsis.flags import FLAGS, Status, status_of
 from cytosepsis.panel import resolve
@@ -228,14 +230,14 @@ def fit_calibration(
     column = resolve({channel: (channel,)}, raw.pnn, raw.pns)[channel]
     parameter = raw.parameters[column]
     events = raw.linear()
-    scatter = _scatter_columns(raw.pnn)
+    scatter = scatter_columns(raw.pnn)
     calibration = calibrate_levels(
         events[:, column],
         events[:, list(scatter)] if scatter else None,
         lot,
         statistic=statistic,
         limits=limits,
-        top=_top(raw, column),
+        top=top_of_scale(raw, column),
     )
     acquired = raw.acquired_at
     expired = lot.expires is not None and acquired is not None and acquired.date() > lot.expires
@@ -319,11 +321,15 @@ def _complete(match: Match | None, lot: BeadLot) -> bool:
 
 
 def _levels_missing(peaks: Sequence[Peak], lot: BeadLot) -> CalibrationError:
-    found = _list([peak.median for peak in peaks]) if peaks else "none"
-    wanted = len(lot.pe_molecules)
-    n_found = min(len(peaks), wanted)
+    found = [peak for peak in peaks if peak.median > 0 and not peak.is_saturated]
+    where = f" (at intensities {_list([peak.median for peak in found])})" if found else ""
+    top = "".join(
+        f"; one saturates at {peak.median:.6g}, lower the detector's voltage"
+        for peak in peaks
+        if peak.is_saturated
+    )
     return CalibrationError(
-        f"{n_found} of {wanted} peaks found (at intensities {found}). "
+        f"{len(found)} of {len(lot.pe_molecules)} peaks found{where}{top}. "
         f"Check the bead file or lot {lot.name}",
         code="levels_missing",
     )
@@ -372,7 +378,7 @@ def _doubts_of_match(match: Match, lot: BeadLot, limits: BeadLimits) -> list[str
     peaks = match.peaks
     apart = [
         (bright.median - dim.median) / max(bright.robust_sd + dim.robust_sd, 1e-300)
-        for dim, bright in zip(peaks, peaks[1:], strict=False)
+        for dim, bright in pairwise(peaks)
     ]
     raised = {
         "levels_missing": len(peaks) < len(lot.pe_molecules),
@@ -380,7 +386,8 @@ def _doubts_of_match(match: Match, lot: BeadLot, limits: BeadLimits) -> list[str
         "peaks_unexplained": bool(match.unexplained),
         "levels_not_separated": min(apart) < limits.separation,
         "level_saturated": any(
-            peak.n_saturated > limits.saturated_fraction * peak.n_events for peak in peaks
+            peak.n_saturated > limits.saturated_fraction * peak.n_events
+            for peak in (*peaks, *match.saturated)
         ),
     }
     return [code for code, is_raised in raised.items() if is_raised]
@@ -420,38 +427,16 @@ def _list(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
 
 
-def _scatter_columns(pnn: Sequence[str]) -> tuple[int, ...]:
-    """Columns of FSC, SSC and, beside an FSC area, its height; () where either is absent."""
-    upper = [name.upper() for name in pnn]
-    forward = _first(upper, ("FSC-A", "FS INT", "FS-A", "FSC", "FS"), ("FSC", "FS"))
-    side = _first(upper, ("SSC-A", "SS INT", "SS-A", "SSC", "SS"), ("SSC", "SS"))
-    if forward is None or side is None:
-        return ()
-    height = _first(upper, ("FSC-H", "FS PEAK", "FS-H"), ())
-    is_area = upper[forward].startswith(("FSC-A", "FS INT", "FS-A"))
-    return (forward, side, height) if height is not None and is_area else (forward, side)
+def top_of_scale(raw: RawEvents, column: int) -> float | None:
+    """The linear value at and above which a detector is saturated; None where $PnR does not say.
 
-
-def _first(names: Sequence[str], preferred: Sequence[str], begins: Sequence[str]) -> int | None:
-    """Index of the first name that begins with the earliest preferred word, else with any."""
-    for word in (*preferred, *begins):
-        for index, name in enumerate(names):
-            if name.startswith(word):
-                return index
-    return None
-
-
-def _top(raw: RawEvents, column: int) -> float | None:
-    """Greatest linear value of a detector from $PnR; None where that is not known.
-
-    A float file may go beyond $PnR; then the greatest value found is the only ceiling there is,
-    and `find_peaks` takes the lesser of the two.
+    $PnR is one more than the largest channel number (FCS 3.1, 3.2.20); float data of digital
+    cytometers is cut at it as well.
     """
     parameter = raw.parameters[column]
-    greatest = parameter.range - 1
-    if greatest <= 0:
+    if parameter.range <= 1:
         return None
+    top = parameter.range - 1.0
     if parameter.decades > 0:
-        exponent = parameter.decades * greatest / parameter.range
-        return float(10**exponent * parameter.log_offset)
-    return greatest / parameter.applied_gain
+        return float(10 ** (parameter.decades * top / parameter.range) * parameter.log_offset)
+    return top / parameter.applied_gain

@@ -67,7 +67,7 @@ _TABLE = (
     Flag("levels_missing", "doubt", "Fewer levels were found than the lot has."),
     Flag("levels_ambiguous", "doubt", "Another choice of peaks for the bead levels is nearly as good and gives another line."),
     Flag("peaks_unexplained", "doubt", "A peak as large as a level lies between or above the bead levels and is neither level nor doublet."),
-    Flag("scatter_not_used", "note", "Single beads could not be told by scatter without losing a level; all events were used."),
+    Flag("scatter_not_used", "doubt", "Single beads could not be told by scatter without losing a level; all events were used."),
     Flag("level_few_events", "doubt", "A bead level has fewer events than the limit."),
     Flag("level_wide", "doubt", "A bead level's CV is above the limit."),
     Flag("level_recovery", "doubt", "A level reads back outside the recovery limits."),

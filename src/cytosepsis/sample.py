@@ -259,9 +259,7 @@ def _full_path(population: str, plan: GatingPlan) -> str:
 # ---------------------------------------------------------------------------- its numbers
 
 
-def population_counts(
-    populations: Populations, plan: GatingPlan
-) -> tuple[PopulationCount, ...]:
+def population_counts(populations: Populations, plan: GatingPlan) -> tuple[PopulationCount, ...]:
     """Every population's events and fractions, root first, in the plan's order."""
     counts = populations.n_events
     root = counts[ROOT]

@@ -159,10 +159,13 @@ def _spillover(element: Element, name: str) -> Spillover:
     dimension = DATA_TYPE + "fcs-dimension"
     fluorochromes = named(element.findall(f"{TRANSFORMS}fluorochromes/{dimension}"))
     detectors = named(element.findall(f"{TRANSFORMS}detectors/{dimension}"))
-    rows = tuple(
-        tuple(float(entry.get(TRANSFORMS + "value")) for entry in row)
-        for row in element.findall(TRANSFORMS + "spectrum")
-    )
+    try:
+        rows = tuple(
+            tuple(float(entry.get(TRANSFORMS + "value", "")) for entry in row)
+            for row in element.findall(TRANSFORMS + "spectrum")
+        )
+    except ValueError:  # FlowKit did not see the matrix, so no schema was held against it
+        raise GatingError(f"matrix {name!r} has a coefficient that is not a number") from None
     if element.get(TRANSFORMS + "matrix-inverted-already") in ("true", "1"):
         # Kept as what it is the inverse of, so that every matrix of a plan means the same.
         if len(fluorochromes) != len(detectors):

@@ -122,6 +122,11 @@ class _Compensation:
         spillover = self._spillover(name)
         if spillover is None:
             return {}
+        if not spillover.is_square:
+            raise CompensationError(
+                f"the matrix {spillover.source!r} has {len(spillover.fluorochromes)} fluorochromes "
+                f"and {len(spillover.detectors)} detectors; only square ones can be applied"
+            )
         columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
         weights = unmixing(spillover)
         return {
@@ -184,6 +189,7 @@ class _Builder:
         self.sure: list[carry.Band] = []
         self.slots: list[int] = []
         self.narrows: list[bool] = []
+        self.settles: list[bool] = []
         self.dim_transform: list[int] = []
         self.numbers, self.operands, self.loads, self.mixes = (_Ragged() for _ in range(4))
         self.operand_complement: list[bool] = []
@@ -268,6 +274,9 @@ class _Builder:
             self.sure.append(dims[k].sure)
             self.slots.append(k)
             self.narrows.append(not bare)
+            following = order[place + 1] if place + 1 < len(order) else None
+            dear = following is None or len(terms[dims[following].axis]) > 1
+            self.settles.append(dear and not bare and kind != walk.MEASURE)
             self._schedule(parent, later, place == 0, dims[k].axis)
         self.dims.add([dims[k].axis for k in order])
 
@@ -369,6 +378,7 @@ class _Builder:
             dim_sure=np.array(self.sure, dtype=np.float64).reshape(-1, 4),
             dim_slot=np.array(self.slots, dtype=np.int64),
             dim_narrows=np.array(self.narrows, dtype=np.bool_),
+            dim_settles=np.array(self.settles, dtype=np.bool_),
             number_start=number_start,
             numbers=numbers,
             operand_start=operand_start,

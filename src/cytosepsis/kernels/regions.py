@@ -119,9 +119,10 @@ def in_polygon(
     it becomes vector instructions; only points close to an edge are decided again, exactly.
     """
     edges = len(vertices)
+    doubts = 0
     for i in range(n):
-        inside[i] = 0
-        doubt[i] = 0
+        inside[i] = False
+        doubt[i] = False
     for k in range(edges):
         ax = vertices[k, 0]
         ay = vertices[k, 1]
@@ -129,23 +130,22 @@ def in_polygon(
         by = vertices[(k + 1) % edges, 1]
         dx = bx - ax
         dy = by - ay
-        y_low = min(ay, by)
-        y_high = max(ay, by)
         rising = by > ay
         for i in range(n):
             left = dx * (y[i] - ay)
             right = (x[i] - ax) * dy
             cross = left - right
             straddles = (ay <= y[i]) != (by <= y[i])
-            inside[i] ^= straddles & ((cross > 0.0) == rising)
             near = abs(cross) <= ORIENT_ERROR * (abs(left) + abs(right))
-            doubt[i] |= near & (y[i] >= y_low) & (y[i] <= y_high)
+            inside[i] = inside[i] ^ (straddles & ((cross > 0.0) == rising))
+            doubt[i] = doubt[i] | near
+            doubts += near
+    if doubts == 0:
+        return
     for i in range(n):
-        within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
-        if not within:
-            inside[i] = 0
-        elif doubt[i]:
-            inside[i] = polygon_contains(vertices, x[i], y[i], expansion)
+        if doubt[i]:
+            within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
+            inside[i] = within and polygon_contains(vertices, x[i], y[i], expansion)
 
 
 @kernel
@@ -169,20 +169,31 @@ def in_ellipse(
 
 
 @kernel
-def sure_band(x: Floats, n: int, sure: Floats, inside: Bools, doubt: Bools) -> bool:
-    """Interval test on the linear axis: inside[:n] where not surely out, doubt[:n] where not sure.
+def sure_band(x: Floats, n: int, sure: Floats, first: bool, inside: Bools, doubt: Bools) -> bool:
+    """Interval test on the linear axis; returns whether anything is in doubt.
 
     sure = (in_low, in_high, out_low, out_high): in_low ≤ v < in_high is surely in, v < out_low
     and v ≥ out_high surely out, the rest must be asked of the transform. NaN bounds are open.
-    Returns whether anything is in doubt.
+    inside[:n] is set (`first`) or cleared by what is surely out, doubt[:n] set by what is unsure.
     """
     in_low, in_high, out_low, out_high = sure[0], sure[1], sure[2], sure[3]
+    if in_low == out_low and (in_high == out_high or (np.isnan(in_high) and np.isnan(out_high))):
+        if first:
+            for i in range(n):
+                inside[i] = (x[i] >= out_low) & (not (x[i] >= out_high))
+        else:
+            for i in range(n):
+                inside[i] = inside[i] & (x[i] >= out_low) & (not (x[i] >= out_high))
+        return False
+    if first:
+        for i in range(n):
+            inside[i] = True
     doubts = 0
     for i in range(n):
         value = x[i]
         surely = (value >= in_low) & (not (value >= in_high))
         maybe = (value >= out_low) & (not (value >= out_high))
-        inside[i] = maybe
+        inside[i] = inside[i] & maybe
         doubt[i] = maybe & (not surely)
         doubts += maybe & (not surely)
     return doubts > 0

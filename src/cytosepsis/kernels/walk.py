@@ -70,7 +70,8 @@ class Program(NamedTuple):
     operand_population: Ints
     operand_complement: NDArray[np.bool_]
     dim_slot: Ints  # which coordinate of its gate it is
-    dim_narrows: NDArray[np.bool_]  # whether what this dimension puts outside is left out at once
+    dim_narrows: NDArray[np.bool_]  # whether its band is tested
+    dim_settles: NDArray[np.bool_]  # whether what was put outside is left out before the next one
     # what each dimension has to decode and unmix first, for the events still asked about
     load_start: Ints
     load_source: Ints
@@ -180,51 +181,82 @@ def holds(program: Program, d: int, value: float) -> bool:
 
 
 @kernel
-def narrow(program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int) -> int:
-    """Leave of the rows those that dimension d does not surely put outside; their number.
+def clear_outside(
+    program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int, first: bool
+) -> None:
+    """Clear `inside` of the rows that dimension d surely puts outside; `first` sets it afresh.
 
-    The survivors are written to scratch.rows. For a rectangle the test is final: what the carried
-    bounds leave in doubt is asked of the transform at once.
+    `inside` is by row of the block where most rows are asked about, else by place in `rows`. For a
+    rectangle the test is final: what the carried bounds leave in doubt is asked of the transform.
     """
     axis = scratch.axes[program.dim_axis[d]]
+    dense = 2 * len(rows) > n_rows
+    values = axis
+    n = n_rows
+    if not dense:
+        values = scratch.gathered[0]
+        n = len(rows)
+        for i in range(n):
+            values[i] = axis[rows[i]]
+    if not sure_band(values, n, program.dim_sure[d], first, scratch.inside, scratch.doubt):
+        return
+    if program.kind[step] != RECTANGLE:
+        return
+    for i in range(len(rows)):
+        place = rows[i] if dense else np.uint32(i)
+        if scratch.doubt[place] and scratch.inside[place]:
+            scratch.inside[place] = holds(program, d, values[place])
+
+
+@kernel
+def compress(scratch: Scratch, rows: Rows, dense: bool, out: Rows) -> int:
+    """Write the rows whose `inside` is set to out, which may be the rows themselves; how many."""
     inside = scratch.inside
-    doubt = scratch.doubt
-    sure = program.dim_sure[d]
-    out = scratch.rows
     m = 0
-    if 2 * len(rows) > n_rows:
-        any_doubt = sure_band(axis, n_rows, sure, inside, doubt)
-        if any_doubt and program.kind[step] == RECTANGLE:
-            for row in rows:
-                if doubt[row]:
-                    inside[row] = holds(program, d, axis[row])
+    if dense:
         for i in range(len(rows)):
             row = rows[i]
             out[m] = row
             m += inside[row]
-        return m
-    gathered = scratch.gathered[0]
-    n = len(rows)
-    for i in range(n):
-        gathered[i] = axis[rows[i]]
-    any_doubt = sure_band(gathered, n, sure, inside, doubt)
-    if any_doubt and program.kind[step] == RECTANGLE:
-        for i in range(n):
-            if doubt[i]:
-                inside[i] = holds(program, d, gathered[i])
-    for i in range(n):
-        row = rows[i]
-        out[m] = row
-        m += inside[i]
+    else:
+        for i in range(len(rows)):
+            row = rows[i]
+            out[m] = row
+            m += inside[i]
     return m
 
 
 @kernel
-def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
-    """Leave of the rows those inside a polygon or an ellipse, in scratch.rows; their number."""
+def shape(program: Program, scratch: Scratch, step: int, rows: Rows, n_rows: int, out: Rows) -> int:
+    """Write the rows inside a polygon or an ellipse to out; how many."""
     n = len(rows)
     first = program.dim_start[step]
-    for d in range(first, program.dim_start[step + 1]):
+    start = program.number_start[step]
+    form = program.numbers[start : program.number_start[step + 1]]
+    if n == n_rows and program.kind[step] == POLYGON and not program.dim_narrows[first]:
+        # all rows on bare axes: used where they lie
+        x = scratch.axes[program.dim_axis[first]]
+        y = scratch.axes[program.dim_axis[first + 1]]
+        if program.dim_slot[first] == 1:
+            x, y = y, x
+    else:
+        gather(program, scratch, step, rows)
+        x = scratch.gathered[0]
+        y = scratch.gathered[1]
+    if program.kind[step] == POLYGON:
+        vertices = form[4:].reshape((-1, 2))
+        in_polygon(x, y, n, vertices, form[:4], scratch.inside, scratch.doubt, scratch.expansion)
+    else:
+        dimensions = program.dim_start[step + 1] - first
+        in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
+    return compress(scratch, rows, False, out)
+
+
+@kernel
+def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
+    """Transformed values of a gate's coordinates for its rows: gathered[coordinate, :n]."""
+    n = len(rows)
+    for d in range(program.dim_start[step], program.dim_start[step + 1]):
         axis = scratch.axes[program.dim_axis[d]]
         out = scratch.gathered[program.dim_slot[d]]
         for i in range(n):
@@ -234,40 +266,11 @@ def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
             table = program.tables[program.table_start[t] : program.table_start[t + 1]]
             numbers = program.transform_numbers[t]
             transform_many(program.transform_kind[t], numbers, table, out[:n], out[:n])
-    start = program.number_start[step]
-    form = program.numbers[start : program.number_start[step + 1]]
-    if program.kind[step] == POLYGON:
-        in_polygon(
-            scratch.gathered[0],
-            scratch.gathered[1],
-            n,
-            form[4:].reshape((-1, 2)),
-            form[:4],
-            scratch.inside,
-            scratch.doubt,
-            scratch.expansion,
-        )
-    else:
-        dimensions = program.dim_start[step + 1] - first
-        in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
-    return compress(scratch, rows)
 
 
 @kernel
-def compress(scratch: Scratch, rows: Rows) -> int:
-    """Keep the rows whose inside is set, in scratch.rows; their number."""
-    out = scratch.rows
-    m = 0
-    for i in range(len(rows)):
-        row = rows[i]
-        out[m] = row
-        m += scratch.inside[i]
-    return m
-
-
-@kernel
-def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
-    """Leave the rows for which the combination of memberships holds; their number."""
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows) -> int:
+    """Write the rows for which the combination of memberships holds to out; how many."""
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
         scratch.inside[i] = conjunction
@@ -280,56 +283,46 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> int:
                 scratch.inside[i] &= belongs
             else:
                 scratch.inside[i] |= belongs
-    return compress(scratch, rows)
+    return compress(scratch, rows, False, out)
 
 
 @kernel
 def region(
-    program: Program, scratch: Scratch, views: Views, step: int, rows: Rows, n_rows: int
+    program: Program,
+    scratch: Scratch,
+    views: Views,
+    step: int,
+    rows: Rows,
+    n_rows: int,
+    out: Rows,
 ) -> int:
-    """Leave the rows inside a rectangle, polygon or ellipse: dimension by dimension, then whole.
+    """Write the rows inside a rectangle, polygon or ellipse to out; how many.
 
-    A dimension is decoded and unmixed only for what the ones before it have left.
+    Dimension by dimension, cheap ones first; a dear one is decoded and unmixed only for what the
+    ones before it have left.
     """
-    kind = program.kind[step]
     left = rows
+    first = True
     for d in range(program.dim_start[step], program.dim_start[step + 1]):
         load(program, scratch, views, d, left, n_rows)
         if program.dim_narrows[d]:
-            left = scratch.rows[: narrow(program, scratch, step, d, left, n_rows)]
-    if kind != RECTANGLE:
-        return shape(program, scratch, step, left)
+            clear_outside(program, scratch, step, d, left, n_rows, first)
+            first = False
+        if program.dim_settles[d]:
+            m = compress(scratch, left, 2 * len(left) > n_rows, out)
+            left = out[:m]
+            first = True
+    if program.kind[step] != RECTANGLE:
+        return shape(program, scratch, step, left, n_rows, out)
     return len(left)
 
 
 @kernel
-def settle(
-    program: Program,
-    scratch: Scratch,
-    output: Output,
-    step: int,
-    rows: Rows,
-    m: int,
-    first_event: int,
-) -> None:
-    """Turn the m rows in scratch.rows into the step's population: rows, count, membership."""
+def settle(program: Program, scratch: Scratch, output: Output, step: int, first_event: int) -> None:
+    """Count the step's population, and note its membership where asked for."""
     p = step + 1
     alive = scratch.alive[p]
-    left = scratch.rows
-    if program.complement[step]:
-        n = 0
-        k = 0
-        for i in range(len(rows)):
-            if k < m and left[k] == rows[i]:
-                k += 1
-            else:
-                alive[n] = rows[i]
-                n += 1
-        m = n
-    else:
-        for i in range(m):
-            alive[i] = left[i]
-    scratch.n_alive[p] = m
+    m = scratch.n_alive[p]
     output.counts[p] += m
     if program.keep[step]:
         member = scratch.member[p]
@@ -340,6 +333,20 @@ def settle(
     if asked >= 0:
         for i in range(m):
             output.membership[asked, first_event + alive[i]] = True
+
+
+@kernel
+def without(rows: Rows, left: Rows, m: int, out: Rows) -> int:
+    """Write the rows that are not among the first m of left (both ascending) to out; how many."""
+    n = 0
+    k = 0
+    for i in range(len(rows)):
+        if k < m and left[k] == rows[i]:
+            k += 1
+        else:
+            out[n] = rows[i]
+            n += 1
+    return n
 
 
 @kernel
@@ -374,12 +381,17 @@ def walk_block(
             load(program, scratch, views, program.dim_start[step], rows, n_rows)
             measure(program, scratch, output, step, number, rows)
             number += 1
-        elif kind in (AND, OR):
-            m = boolean(program, scratch, step, rows)
-            settle(program, scratch, output, step, rows, m, first_event)
+            continue
+        flip = program.complement[step]
+        out = scratch.rows if flip else scratch.alive[step + 1]
+        if kind in (AND, OR):
+            m = boolean(program, scratch, step, rows, out)
         else:
-            m = region(program, scratch, views, step, rows, n_rows)
-            settle(program, scratch, output, step, rows, m, first_event)
+            m = region(program, scratch, views, step, rows, n_rows, out)
+        if flip:
+            m = without(rows, out, m, scratch.alive[step + 1])
+        scratch.n_alive[step + 1] = m
+        settle(program, scratch, output, step, first_event)
 
 
 @kernel

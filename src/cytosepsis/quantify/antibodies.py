@@ -26,7 +26,7 @@ class AbcResult:
     abc_high: float | None
     band: str | None  # e.g. "<5000", "5000-8000", ">=15000"; None: not banded
     bead_run: str | None  # also one that was named and could not be used
-    status: Status  # failed: no number can stand
+    status: Status  # failed: the bead run failed; flagged: also where no number can stand
     flags: tuple[str, ...]  # every doubt about this number, those of sample and beads included
     reason_code: str | None = None  # the code of `flags` that rules the number out
     reason: str | None = None  # why there is no number, in a sentence
@@ -38,8 +38,8 @@ def quantify(
     """AB/C of a sample with its interval, band and doubts; None where its assay quantifies nothing.
 
     No number stands without a usable bead run, for an empty population, or where the population's
-    statistic is not positive: `abc` is then None, `status` is `failed` and `reason` says why. Too
-    few cells leave the value and take the band.
+    statistic is not positive: `abc` is then None and `reason` says why. Too few cells leave the
+    value and take the band.
     """
     cells = result.quantified
     if cells is None:
@@ -69,7 +69,7 @@ def quantify(
         abc_high=high,
         band=band_of(abc, assay.abc.cutoffs) if banded and abc is not None else None,
         bead_run=choice.run.bead_run if choice.run else choice.named,
-        status="failed" if abc is None else status_of(flags),
+        status="failed" if "beads_failed" in flags else status_of(flags),
         flags=tuple(dict.fromkeys(flags)),
         reason_code=reasons[0][0] if reasons else None,
         reason="; ".join(text for _, text in reasons) or None,

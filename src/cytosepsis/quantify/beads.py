@@ -17,15 +17,10 @@ class RackedRun:
     """A bead run with what the study says of it."""
 
     run: BeadRunResult
-    at: datetime | None  # acquired, in UTC
+    at_seconds: float | None  # acquired, since 1970
     cytometer_in_sheet: bool  # else its cytometer is the file's own word
     rejected: bool  # by a reviewer
-
-    @property
-    def usable(self) -> bool:
-        """Whether it has a line that nobody ruled out."""
-        failed = self.run.status == "failed" or self.run.calibration is None
-        return not failed and not self.rejected
+    usable: bool  # it has a line that neither limits nor a reviewer rule out
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +48,19 @@ class BeadChoice:
 def rack_beads(bead_results: Iterable[BeadRunResult], study: Study) -> BeadRack:
     """Bead results put in order, whatever order they come in, with sheet and review beside them."""
     named_cytometer = {row.bead_run: row.cytometer is not None for row in study.bead_runs}
-    racked = (
-        RackedRun(
-            run=run,
-            at=instant(run.acquired_at, study.timezone) if run.acquired_at else None,
-            cytometer_in_sheet=named_cytometer.get(run.bead_run, False),
-            rejected=review_of(run.bead_run, study) == "rejected",
+    racked = []
+    for run in bead_results:
+        rejected = review_of(run.bead_run, study) == "rejected"
+        failed = run.status == "failed" or run.calibration is None
+        racked.append(
+            RackedRun(
+                run=run,
+                at_seconds=_seconds(run.acquired_at, study),
+                cytometer_in_sheet=named_cytometer.get(run.bead_run, False),
+                rejected=rejected,
+                usable=not failed and not rejected,
+            )
         )
-        for run in bead_results
-    )
     order = sorted(racked, key=lambda r: _rank(r.run))
     return BeadRack(tuple(order))
 
@@ -87,8 +86,10 @@ def choose_beads(sample: Sample, result: SampleResult, rack: BeadRack, study: St
     """
     cells = result.quantified
     assert cells is not None, f"sample {sample.sample_id} quantifies nothing"
-    at = instant(result.acquired_at, study.timezone) if result.acquired_at else None
-    subject = _Subject(sample, result, at, study.assay(sample.assay).limits.voltage_tolerance)
+    at_seconds = _seconds(result.acquired_at, study)
+    subject = _Subject(
+        sample, result, at_seconds, study.assay(sample.assay).limits.voltage_tolerance
+    )
     named = _assigned(sample.sample_id, study) or sample.bead_run
     if named is not None:
         of_name = [racked for racked in rack.runs if racked.run.bead_run == named]
@@ -113,7 +114,7 @@ class _Subject:
 
     sample: Sample
     result: SampleResult
-    at: datetime | None  # acquired, in UTC
+    at_seconds: float | None  # acquired, since 1970
     voltage_tolerance: float  # volts
 
 
@@ -152,8 +153,8 @@ def _match(racked: RackedRun, subject: _Subject, max_age_hours: float) -> _Match
     if line is not None and line.voltage is not None and result.voltage is not None:
         same_voltage = abs(line.voltage - result.voltage) <= subject.voltage_tolerance
     age = None
-    if subject.at is not None and racked.at is not None:
-        age = (subject.at - racked.at).total_seconds() / 3600.0
+    if subject.at_seconds is not None and racked.at_seconds is not None:
+        age = (subject.at_seconds - racked.at_seconds) / 3600.0
     differs = {
         "beads_other_cytometer": same_cytometer is False,
         "beads_other_voltage": same_voltage is False,
@@ -162,6 +163,10 @@ def _match(racked: RackedRun, subject: _Subject, max_age_hours: float) -> _Match
     }
     mismatches = tuple(code for code, is_so in differs.items() if is_so)
     return _Match(run, same_cytometer, same_voltage, age, mismatches)
+
+
+def _seconds(moment: datetime | None, study: Study) -> float | None:
+    return instant(moment, study.timezone).timestamp() if moment else None
 
 
 def _same_cytometer(sample: str | None, beads: str | None) -> bool | None:
@@ -229,7 +234,10 @@ def _named_run(
 def _chosen_run(
     cells: Quantified, serving: Sequence[RackedRun], subject: _Subject, max_age_hours: float
 ) -> BeadChoice:
-    matches = [_match(racked, subject, max_age_hours) for racked in serving if racked.usable]
+    usable = [racked for racked in serving if racked.usable]
+    # Only runs that are near enough in time can fit; the others are compared for the reason alone.
+    near = [racked for racked in usable if _is_near(racked, subject, max_age_hours)]
+    matches = [_match(racked, subject, max_age_hours) for racked in near]
     fitting = [match for match in matches if not match.mismatches]
     timed = [match for match in fitting if match.age_hours is not None]
     certain = [match for match in timed if match.certain]
@@ -244,6 +252,7 @@ def _chosen_run(
             f"voltage and acquisition time does not decide. Name one in `bead_run`."
         )
         return BeadChoice(None, ("no_beads",), reason)
+    matches = [_match(racked, subject, max_age_hours) for racked in usable]
     reason = (
         f"no usable bead run for {what} of the same cytometer, voltage and gain within "
         f"{max_age_hours:g} h; {_obstacles(serving, matches)}. Acquire beads, or name a "
@@ -252,6 +261,13 @@ def _chosen_run(
     # What alone stood in the way of a run that fits otherwise is said by its flag too.
     alone = {match.mismatches[0] for match in matches if len(match.mismatches) == 1}
     return BeadChoice(None, ("no_beads", *sorted(alone)), reason)
+
+
+def _is_near(racked: RackedRun, subject: _Subject, max_age_hours: float) -> bool:
+    """Whether a run is not known to be too far away in time."""
+    if racked.at_seconds is None or subject.at_seconds is None:
+        return True
+    return abs(subject.at_seconds - racked.at_seconds) / 3600.0 <= max_age_hours
 
 
 def _nearest(matches: Sequence[_Match]) -> BeadChoice:

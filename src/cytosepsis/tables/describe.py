@@ -22,8 +22,10 @@ Every table is written as Parquet and, under the same name, as CSV. Absent value
 CSV), never 0 and never NaN. Times stand in the study's timezone; without one, as written. Flags are
 explained in [flags.md](flags.md).
 
-A `status` is `ok`, `flagged` (a flag that is a doubt) or `failed` (no file or no number). A sample
-whose AB/C cannot stand is `failed` with the reason, though its populations were counted.
+A `status` is `ok`, `flagged` (a flag that is a doubt) or `failed`. In `samples` and `abc`, a row is
+`failed` where its file or the bead run that it names failed; AB/C that cannot stand for another
+reason is null and `flagged`, with the `reason`. In `patients` and `marker_values`, a row is
+`failed` where something was acquired and no value is usable.
 """
 
 _RULES = """\

@@ -57,7 +57,7 @@ class Reading:
         """(code, sentence, step) of a failed row; nothing of another."""
         if self.failure:
             return self.failure.code, self.failure.message, self.failure.step
-        if self.abc and self.abc.abc is None:
+        if self.abc and self.abc.status == "failed":
             return self.abc.reason_code, self.abc.reason, "calibration"
         return None, None, None
 

@@ -133,9 +133,7 @@ SAMPLES = Table(
         _count("n_events", "Events in the file."),
         Column("status", pl.String, "", "The worst of sample, bead run and AB/C."),
         _FLAGS,
-        _text(
-            "error_code", "Why the row failed: an error's code, or the flag that rules AB/C out."
-        ),
+        _text("error_code", "Why the row failed; null of a row that did not."),
         _text("error", "The same in a sentence, with what to do."),
         _text("error_step", "The step that failed: read, panel, compensation, gating, measure."),
         _DAY,
@@ -251,7 +249,7 @@ ABC = Table(
         _number("abc_high", "AB/C", "Upper end of the 95 % interval."),
         _BAND,
         _text("bead_run", "The bead run that was used, or named and not usable."),
-        Column("status", pl.String, "", "`ok`, `flagged`, or `failed`: no number can stand."),
+        Column("status", pl.String, "", "`ok`, `flagged`, or `failed`: the bead run failed."),
         _FLAGS,
         _text("reason", "Why there is no number."),
         _REVIEW,
