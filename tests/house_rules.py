@@ -40,7 +40,6 @@ BROAD_EXCEPT_DOORS = (
     "gating/flowkit_gates.py",
     "sample.py",
     "cli/__init__.py",
-    "cli/file_commands.py",
 )
 
 DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "base", "misc", "tools"}
