@@ -44,7 +44,7 @@ BROAD_EXCEPT_DOORS = (
 
 DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "base", "misc", "tools"}
 
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|tmp|home|Users|opt|mnt)/")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:tmp|home|root|Users|opt|mnt)/")
 
 INIT = {"__init__"}
 

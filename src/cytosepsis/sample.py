@@ -210,14 +210,16 @@ def file_digest(path: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _read_plan(path: str, sample: str | None) -> GatingPlan:
+def _read_plan(path: str, sample: str | None, _stamp: tuple[int, ...]) -> GatingPlan:
     return read_gating(path, sample=sample)
 
 
 def _plan(path: str, file_name: str) -> GatingPlan:
-    """A plan is read once per process; a FlowJo workspace holds one for each of its samples."""
+    """A plan is read once, and again when it was edited; a workspace holds one for each sample."""
+    found = Path(path).stat() if Path(path).is_file() else None
+    stamp = (found.st_mtime_ns, found.st_size) if found else ()
     try:
-        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None)
+        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, stamp)
     except CytosepsisError as error:
         raise error.with_context(step="gating") from error.__cause__
 
