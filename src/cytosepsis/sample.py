@@ -128,6 +128,7 @@ class BeadRunResult:
     flags: tuple[str, ...] = ()
     error_code: str | None = None
     error: str | None = None
+    assays: tuple[str, ...] = ()  # whose limits judged it; () serves any
 
     @property
     def levels(self) -> tuple[BeadLevel, ...]:
@@ -378,28 +379,29 @@ class BeadTask:
     accepted: tuple[str, ...]  # $PnN or $PnS names of the channel, first match wins
     statistic: Statistic
     limits: BeadLimits
+    assays: tuple[str, ...] = ()  # that it is read for; () where no assay quantifies anything
 
 
 def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
-    """What has to be read from the study's bead files: each run once per channel and statistic.
+    """What has to be read from the study's bead files: once per channel, statistic and limits.
 
     A run that names its channel is read for that; else for every channel that an assay quantifies.
     Where no assay quantifies anything, named channels are read with the default statistic.
     """
-    tasks: dict[BeadTask, None] = {}
+    tasks: dict[BeadTask, tuple[str, ...]] = {}
     quantifying = [assay for assay in study.assays if assay.abc is not None]
     for run in study.bead_runs:
         lot = study.bead_lot(run.lot)
         if run.channel is not None and not quantifying:
-            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = None
+            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = ()
         for assay in quantifying:
             assert assay.abc is not None
             roles: Mapping[str, tuple[str, ...]] = dict(assay.channels)
             accepted = roles.get(assay.abc.channel, (assay.abc.channel,))
             accepted = accepted if run.channel is None else (run.channel,)
             task = BeadTask(run, lot, accepted, assay.abc.statistic, assay.limits.beads)
-            tasks[task] = None
-    return tuple(tasks)
+            tasks[task] = (*tasks.get(task, ()), assay.name)
+    return tuple(replace(task, assays=assays) for task, assays in tasks.items())
 
 
 def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
@@ -412,6 +414,7 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
         sha256=None,
         calibration=None,
         cytometer=task.bead_run.cytometer,
+        assays=task.assays,
     )
     known = [blank]
 
