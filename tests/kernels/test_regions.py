@@ -2,15 +2,15 @@ import math
 import os
 from fractions import Fraction
 
-import naive
 import numpy as np
 import pytest
-from effort import COMPILED, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from random_plans import shifted
 
+import naive
 from cytosepsis.kernels import kernel, regions
+from effort import COMPILED, examples
+from random_plans import shifted
 
 # --- polygons
 

@@ -1,15 +1,12 @@
 import csv
 import math
 
-import naive
 import numpy as np
 import pytest
-from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from plan_files import real_file
-from random_plans import ANY_TRANSFORM, TRANSFORMS, scale_of, shifted
 
+import naive
 from cytosepsis import transforms
 from cytosepsis.errors import GatingError
 from cytosepsis.gating import carry
@@ -26,6 +23,9 @@ from cytosepsis.transforms import (
     arrays,
     inverse,
 )
+from effort import examples
+from plan_files import real_file
+from random_plans import ANY_TRANSFORM, TRANSFORMS, scale_of, shifted
 
 VALUES = st.one_of(
     st.sampled_from((0.0, -0.0, 1.0, -1.0, 5e-324, 1e-310, 1e-12, 262144.0, 1e300, -1e300)),
@@ -103,7 +103,7 @@ def test_no_transform_changes_nothing():
     np.testing.assert_array_equal(inverse(None, values), values)
 
 
-def test_the_top_is_one_and_minus_A_is_zero():
+def test_the_ends_of_the_scale():
     assert at(Linear(1000.0, 100.0), 1000.0, -100.0) == [1.0, 0.0]
     assert at(Log(262144.0, 4.5), 262144.0) == [1.0]
     assert at(Asinh(1000.0, 4.0, 1.0), 1000.0) == pytest.approx([1.0], abs=1e-15)
