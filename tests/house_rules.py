@@ -39,15 +39,12 @@ BROAD_EXCEPT_DOORS = (
     "fcs.py",
     "gating/flowkit_gates.py",
     "sample.py",
-    "cli/file_commands.py",
-    "workers.py",
-    "study.py",
     "cli/__init__.py",  # the last resort: Python's own exit status for a fault means something else
 )
 
 DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "base", "misc", "tools"}
 
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|tmp|home|Users|opt|mnt)/")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:tmp|home|root|Users|opt|mnt)/")
 
 INIT = {"__init__"}
 

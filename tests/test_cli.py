@@ -133,7 +133,7 @@ def test_a_study_that_cannot_be_understood_computes_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--digest", "md5"], "--digest is 'md5'"),
+        (["--digest", "md5"], "'md5' is not one of"),
         (["--workers", "0"], "workers"),
         (["--unknown"], "No such option"),
     ],

@@ -13,7 +13,14 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.calibration import BeadLevel, BeadLimits, BeadLot, Calibration, fit_calibration
+from cytosepsis.calibration import (
+    BeadLevel,
+    BeadLimits,
+    BeadLot,
+    Calibration,
+    fit_calibration,
+    top_of_scale,
+)
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
 from cytosepsis.errors import CalibrationError, CytosepsisError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
@@ -203,14 +210,16 @@ def file_digest(path: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _read_plan(path: str, sample: str | None) -> GatingPlan:
+def _read_plan(path: str, sample: str | None, _stamp: tuple[int, ...]) -> GatingPlan:
     return read_gating(path, sample=sample)
 
 
 def _plan(path: str, file_name: str) -> GatingPlan:
-    """A plan is read once per process; a FlowJo workspace holds one for each of its samples."""
+    """A plan is read once, and again when it was edited; a workspace holds one for each sample."""
+    found = Path(path).stat() if Path(path).is_file() else None
+    stamp = (found.st_mtime_ns, found.st_size) if found else ()
     try:
-        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None)
+        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, stamp)
     except CytosepsisError as error:
         raise error.with_context(step="gating") from error.__cause__
 
@@ -324,21 +333,6 @@ def _quantified(
         high=interval.high,
         n_saturated=_n_saturated(stored, top_of_scale(raw, column)),
     )
-
-
-def top_of_scale(raw: RawEvents, column: int) -> float | None:
-    """The linear value at and above which a detector is saturated; None where $PnR does not say.
-
-    $PnR is one more than the largest channel number (FCS 3.1, 3.2.20); float data of digital
-    cytometers is cut at it as well.
-    """
-    parameter = raw.parameters[column]
-    if parameter.range <= 1:
-        return None
-    top = parameter.range - 1.0
-    if parameter.decades > 0:
-        return float(10 ** (parameter.decades * top / parameter.range) * parameter.log_offset)
-    return top / parameter.applied_gain
 
 
 def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:

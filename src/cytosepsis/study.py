@@ -124,6 +124,7 @@ def run_study(
         run = _Run(store, works_of(study), digest, progress)
         run.reuse()
         run.compute(workers, isolate=workers > 1 if isolate is None else isolate)
+        store.journal.commit()
         outcomes, beads = run.outcomes()
         store.write_tables(_tables(study, outcomes, beads, plots=plots))
         store.journal.keep_only(_key(work) for work in run.works)
@@ -164,7 +165,6 @@ class _Run:
             else:
                 self._todo.append(work)
                 self._stamps[_key(work)] = stamp
-        self._store.journal.commit()
         self._todo.sort(key=lambda work: (-self._size(work), work.kind, work.name, work.part))
         n_bytes = sum(self._size(work) for work in self._todo)
         self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))

@@ -83,7 +83,7 @@ class Pool:
             thread.join()
 
     def replies(
-        self, tasks: Sequence[object], *, tick_seconds: float = 0.5
+        self, tasks: Sequence[object], *, tick_seconds: float = 0.2
     ) -> Iterator[Reply | None]:
         """Hand tasks out in their order and yield replies as they come; None at each idle tick.
 

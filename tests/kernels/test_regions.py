@@ -223,18 +223,23 @@ def test_ellipses_against_exact_fractions(mean, one, other, lean, points):
     st.tuples(*[st.sampled_from((math.nan, -math.inf, math.inf, 0.0, 1.0, 2.0))] * 4),
 )
 def test_bands(values, sure):
+    """A band is set afresh, or narrows what an earlier one has left."""
     n = len(values)
-    inside, doubt = np.ones(n + 1, dtype=np.bool_), np.ones(n + 1, dtype=np.bool_)
-    any_doubt = regions.sure_band(np.array(values), n, np.array(sure), inside, doubt)
-    in_low, in_high, out_low, out_high = sure
-    for i, value in enumerate(values):
-        surely = value >= in_low and not value >= in_high
-        maybe = value >= out_low and not value >= out_high
-        assert inside[i] == maybe
-        assert doubt[i] == (maybe and not surely)
-    assert any_doubt == doubt[:n].any()
-    assert inside[n]
-    assert doubt[n]
+    for first, before in ((True, False), (False, True), (False, False)):
+        inside, doubt = np.full(n + 1, before), np.ones(n + 1, dtype=np.bool_)
+        any_doubt = regions.sure_band(np.array(values), n, np.array(sure), first, inside, doubt)
+        in_low, in_high, out_low, out_high = sure
+        unsure = []
+        for i, value in enumerate(values):
+            surely = value >= in_low and not value >= in_high
+            maybe = value >= out_low and not value >= out_high
+            assert inside[i] == (maybe and (first or before))
+            unsure.append(maybe and not surely)
+        assert any_doubt == any(unsure)
+        if any_doubt:
+            assert doubt[:n].tolist() == unsure
+        assert inside[n] == before
+        assert doubt[n]
 
 
 # --- the mode with bounds checks

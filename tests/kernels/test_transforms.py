@@ -103,7 +103,7 @@ def test_no_transform_changes_nothing():
     np.testing.assert_array_equal(inverse(None, values), values)
 
 
-def test_the_ends_of_the_scale():
+def test_the_top_is_one_and_minus_a_is_zero():
     assert at(Linear(1000.0, 100.0), 1000.0, -100.0) == [1.0, 0.0]
     assert at(Log(262144.0, 4.5), 262144.0) == [1.0]
     assert at(Asinh(1000.0, 4.0, 1.0), 1000.0) == pytest.approx([1.0], abs=1e-15)

@@ -247,10 +247,10 @@ def test_values_over_several_blocks_come_in_file_order():
 # --- small cases by hand
 
 
-A = Axis("A")
+FIRST_AXIS = Axis("A")
 
 
-def rectangle(low, high, *, parent="root", axis=A, name="g", complement=False):
+def rectangle(low, high, *, parent="root", axis=FIRST_AXIS, name="g", complement=False):
     return Rectangle(name, parent, (axis,), (low,), (high,), complement)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -67,12 +68,16 @@ def gate(
     compensation: Annotated[
         str | None, typer.Option(help="file, none or a CSV matrix; default: as the plan says.")
     ] = None,
+    dataset: Annotated[
+        int | None, typer.Option(min=0, help="Which of a file's data sets, from 0.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Table to write: .csv or .parquet.")] = None,
     format: Annotated[TableFormat, typer.Option(help="How to write it.")] = "table",
 ) -> None:
     """Count the populations of a gating plan in FCS files."""
     with command():
-        count = _counter(gating, sample, _roles(channel or ()), compensation)
+        request = _Request(gating, sample, _roles(channel or ()), compensation, dataset)
+        count = _counter(request)
         if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
             raise CytosepsisError(f"--out {out}: .csv or .parquet is meant.")
         records = [_guarded(path, count) for path in files]
@@ -164,9 +169,18 @@ def _roles(pairs: Iterable[str]) -> dict[str, str]:
     return roles
 
 
-def _counter(
-    gating: Path, sample: str | None, roles: Mapping[str, str], compensation: str | None
-) -> Callable[[Path], Record]:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What `gate` was asked for, the files aside."""
+
+    gating: Path
+    sample: str | None
+    roles: Mapping[str, str]
+    compensation: str | None
+    dataset: int | None
+
+
+def _counter(request: _Request) -> Callable[[Path], Record]:
     """Read plan and matrix once, so that a broken one refuses; return what counts one file."""
     from cytosepsis.compensation import read_spillover_csv
     from cytosepsis.fcs import read_fcs
@@ -174,23 +188,24 @@ def _counter(
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.sample import population_counts
 
+    gating, compensation = request.gating, request.compensation
     matrix: Spillover | Literal["none"] | None = None
     if compensation == "none":
         matrix = "none"
     elif compensation not in {None, "file"}:
         matrix = read_spillover_csv(Path(str(compensation)))
     # A workspace holds a plan for each of its samples.
-    by_name = sample is None and gating.suffix.lower() == ".wsp"
-    shared = None if by_name else read_gating(gating, sample=sample)
+    by_name = request.sample is None and gating.suffix.lower() == ".wsp"
     if by_name and not gating.is_file():
         raise CytosepsisError(f"--gating {gating}: no such file.")
+    shared = None if by_name else read_gating(gating, sample=request.sample)
 
     def count(path: Path) -> Record:
-        raw = read_fcs(path)
+        raw = read_fcs(path, dataset=request.dataset)
         plan = shared or read_gating(gating, sample=path.name)
         if compensation == "file":
             _note_missing_spillover(path, raw.keywords)
-        populations = apply(raw, plan, channels=roles, spillover=matrix)
+        populations = apply(raw, plan, channels=request.roles, spillover=matrix)
         counts = population_counts(populations, plan)
         return {
             "n_events": raw.n_events,

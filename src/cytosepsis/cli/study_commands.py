@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,7 +20,7 @@ from cytosepsis.cli.terminal import (
     say,
     write_json,
 )
-from cytosepsis.errors import CytosepsisError, Problem
+from cytosepsis.errors import Problem
 
 _STUDY = typer.Argument(help="The study's folder, or its study.toml.", show_default=False)
 _MAX_WARNINGS = 20  # lines of a run; `check` says all
@@ -34,7 +34,8 @@ def run(
         typer.Option(min=1, help="Worker processes; default: one per processor."),
     ] = None,
     digest: Annotated[
-        str, typer.Option(help="sha256: of every file; stat: trust size and time, faster.")
+        Literal["sha256", "stat"],
+        typer.Option(help="sha256: of every file; stat: trust size and time, faster."),
     ] = "sha256",
     plots: Annotated[
         bool, typer.Option("--plots/--no-plots", help="Keep what a report's pictures show.")
@@ -44,12 +45,10 @@ def run(
     ] = False,
 ) -> None:
     """Measure every file of a study and write the tables; continue where an earlier run stopped."""
-    with command():
+    with command(resumable=True):
         from cytosepsis.config import load_study
         from cytosepsis.study import run_study
 
-        if digest not in {"sha256", "stat"}:
-            raise CytosepsisError(f"--digest is {digest!r}; sha256 or stat is meant.")
         loaded = load_study(study)
         _warn(loaded.warnings)
         with make_progress() as progress:
@@ -57,7 +56,7 @@ def run(
                 loaded,
                 out,
                 workers=workers or _processors(),
-                digest="stat" if digest == "stat" else "sha256",
+                digest=digest,
                 plots=plots,
                 fresh=fresh,
                 progress=progress,

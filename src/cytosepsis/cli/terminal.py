@@ -32,8 +32,9 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def command() -> Iterator[None]:
+def command(*, resumable: bool = False) -> Iterator[None]:
     """Turn our errors and signals into messages and exit statuses."""
+    kept = " What was computed is kept; the same command continues." if resumable else ""
     try:
         yield
     except StudyError as error:
@@ -47,10 +48,10 @@ def command() -> Iterator[None]:
         status = EXIT_UNFORESEEN if error.code in _DURING_THE_RUN else EXIT_REFUSED
         raise typer.Exit(status) from None
     except Terminated:
-        say("Terminated. What was computed is kept; the same command continues.")
+        say(f"Terminated.{kept}")
         raise typer.Exit(EXIT_TERMINATED) from None
     except KeyboardInterrupt:
-        say("Interrupted. What was computed is kept; the same command continues.")
+        say(f"Interrupted.{kept}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 

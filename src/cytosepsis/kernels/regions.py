@@ -132,14 +132,14 @@ def in_polygon(
         by = vertices[(k + 1) % edges, 1]
         dx = bx - ax
         dy = by - ay
-        rising = by > ay
+        sign = 1.0 if by > ay else -1.0
         for i in range(n):
             left = dx * (y[i] - ay)
             right = (x[i] - ax) * dy
             cross = left - right
             straddles = (ay <= y[i]) != (by <= y[i])
             near = abs(cross) <= ORIENT_ERROR * (abs(left) + abs(right))
-            inside[i] = inside[i] ^ (straddles & ((cross > 0.0) == rising))
+            inside[i] = inside[i] ^ (straddles & (cross * sign > 0.0))  # never so of NaN
             doubt[i] = doubt[i] | near
             doubts += near
     if doubts == 0:
