@@ -22,7 +22,7 @@ from cytosepsis.calibration import (
     top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
-from cytosepsis.errors import CalibrationError, CytosepsisError, GatingError
+from cytosepsis.errors import CalibrationError, CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status
 from cytosepsis.gating.apply import Populations, gate
@@ -161,6 +161,8 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
 
 def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     raw = read_fcs(sample.path)
+    if raw.n_events == 0:
+        raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
