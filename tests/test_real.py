@@ -63,10 +63,10 @@ def test_the_median_of_the_monocytes(found):
     raw, populations = found
     path = "root/boundary/Monocytes/Live/CD14+Lineage-"
     (values,) = populations.values.values()
-    column = raw.linear()[:, raw.pnn.index("HLADR") if "HLADR" in raw.pnn else raw.pns.index("HLADR")]
+    column = raw.linear()[
+        :, raw.pnn.index("HLADR") if "HLADR" in raw.pnn else raw.pns.index("HLADR")
+    ]
     inside = column[populations.mask(path)]
     assert len(values) == 17_787
     assert np.median(values) == np.median(inside)
     np.testing.assert_array_equal(values, inside)
-
-

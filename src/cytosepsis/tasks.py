@@ -10,7 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -159,6 +159,7 @@ def code_digest() -> str:
     return total.hexdigest()
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that compute."""
     return {

@@ -134,13 +134,15 @@ def _walk(
     scratch = _scratch(program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
-    first = 0
+    first, seen = 0, 0
     for block in walk_blocks(raw, row_form(raw)):
         rows = len(block)
+        if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
+            seen, views = block.ctypes.data, _views(block, bits, numbers)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, _views(block, bits, numbers), output, rows, first)
+        walk.walk(program, scratch, views, output, rows, first)
         for number, parts in enumerate(collected):
             parts.append(output.measured[number, : output.n_measured[number]].copy())
         first += rows
