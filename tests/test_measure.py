@@ -73,7 +73,7 @@ def test_a_geometric_mean_of_non_positive_values_is_not_defined():
 def test_one_value_is_its_own_interval():
     for statistic in ("median", "geometric_mean"):
         found = estimate(np.array([7.0]), statistic)
-        assert (found.low, found.high) == (7.0, 7.0)
+        assert (found.low, found.high) == pytest.approx((7.0, 7.0))
         assert found.value == pytest.approx(7.0)
 
 

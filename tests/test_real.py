@@ -4,12 +4,12 @@ import csv
 
 import numpy as np
 import pytest
-from plan_files import CORPUS, real_file
 
 from cytosepsis.fcs import read_fcs
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.reader import read_gating
+from plan_files import CORPUS, real_file
 
 FILE = "flowWorkspaceData/gs_DC_auto/DC_MONO_NK_12828001_001"
 CHANNELS = {
