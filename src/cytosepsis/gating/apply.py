@@ -180,12 +180,16 @@ def _scratch(program: walk.Program) -> walk.Scratch:
     n_populations = len(program.kind) + 1
     dimensions = max(1, int(np.diff(program.dim_start).max(initial=1)))
     block = walk.BLOCK
+    alive = np.empty((n_populations, block), dtype=np.uint32)
+    alive[0] = np.arange(block)
+    member = np.zeros((n_populations, block), dtype=np.uint8)
+    member[0] = 1
     return walk.Scratch(
         sources=np.empty((len(program.source_column), block)),
         axes=np.empty((len(program.axis_start) - 1, block)),
-        alive=np.empty((n_populations, block), dtype=np.uint32),
+        alive=alive,
         n_alive=np.zeros(n_populations, dtype=np.int64),
-        member=np.zeros((n_populations, block), dtype=np.uint8),
+        member=member,
         gathered=np.empty((dimensions, block)),
         rows=np.empty(block, dtype=np.uint32),
         inside=np.empty(block, dtype=np.bool_),

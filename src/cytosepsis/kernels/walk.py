@@ -367,10 +367,7 @@ def walk_block(
     program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
-    for row in range(n_rows):
-        scratch.alive[0, row] = row
-        scratch.member[0, row] = 1
-    scratch.n_alive[0] = n_rows
+    scratch.n_alive[0] = n_rows  # its rows and memberships never change
     output.counts[0] += n_rows
     number = 0
     for step in range(len(program.kind)):
