@@ -51,7 +51,8 @@ def test_names_are_exact():
 
 
 @pytest.mark.parametrize(
-    "name", ["FSC-A", "fsc-h", "SSC", "SSC-W", "FS INT", "SS LOG", "FS", "SS", "FS-A", "SS_H", "BSC-A"]
+    "name",
+    ["FSC-A", "fsc-h", "SSC", "SSC-W", "FS INT", "SS LOG", "FS", "SS", "FS-A", "SS_H", "BSC-A"],
 )
 def test_scatter(name):
     assert is_scatter(name)
