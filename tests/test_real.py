@@ -9,6 +9,7 @@ from cytosepsis.fcs import read_fcs
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.reader import read_gating
+from cytosepsis.panel import find
 from plan_files import CORPUS, real_file
 
 FILE = "flowWorkspaceData/gs_DC_auto/DC_MONO_NK_12828001_001"
@@ -63,9 +64,7 @@ def test_the_median_of_the_monocytes(found):
     raw, populations = found
     path = "root/boundary/Monocytes/Live/CD14+Lineage-"
     (values,) = populations.values.values()
-    column = raw.linear()[
-        :, raw.pnn.index("HLADR") if "HLADR" in raw.pnn else raw.pns.index("HLADR")
-    ]
+    column = raw.linear()[:, find([CHANNELS["hladr"]], raw.pnn, raw.pns)]
     inside = column[populations.mask(path)]
     assert len(values) == 17_787
     assert np.median(values) == np.median(inside)
