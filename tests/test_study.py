@@ -116,6 +116,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cytosepsis.study.perform", perform)
     monkeypatch.setattr("cytosepsis.study._TARGET", "test_study:perform")
     monkeypatch.setattr("cytosepsis.study._tables", fake_tables)
+    monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
 
 
 def make_study(folder: Path, words: dict[str, str | None]) -> Study:

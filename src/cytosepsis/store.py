@@ -64,6 +64,7 @@ class RunRecord:
     n_events: int  # of all samples that could be read
     started_at: str  # ISO, with zone
     wall_seconds: float
+    compile_seconds: float  # of them, spent on compiling the kernels
     machine: Mapping[str, str | int | None]
 
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from cytosepsis import compiling
 from cytosepsis.codec import DecodeError, decode, encode
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.journal import Entry, Key, Stamp
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from cytosepsis.protocol import Study
 
 _TARGET = "cytosepsis.tasks:perform"
+_COMPILER = "cytosepsis.compiling:compile_kernels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,10 @@ class Progress:
     n_events: int  # read in this run
     n_bytes: int  # of the files that this run has to read
     n_bytes_done: int
-    seconds: float  # since the run began
+    seconds: float  # since the run began, compiling the kernels left out
     failed: str | None = None  # code and message, where the file just done failed
     name: str | None = None  # sample_id or bead_run just done
+    compiling: bool = False  # the kernels, before anything is read
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -123,7 +126,9 @@ def run_study(
     with Store(out, StudyIdentity(study.name, str(folder)), fresh=fresh) as store:
         run = _Run(store, works_of(study), digest, progress)
         run.reuse()
-        run.compute(workers, isolate=workers > 1 if isolate is None else isolate)
+        isolated = workers > 1 if isolate is None else isolate
+        run.compile(isolate=isolated)
+        run.compute(workers, isolate=isolated)
         store.journal.commit()
         outcomes, beads = run.outcomes()
         store.write_tables(_tables(study, outcomes, beads, plots=plots))
@@ -148,6 +153,7 @@ class _Run:
         self._code = code_digest()
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
+        self._compile_seconds = 0.0
         self._todo: list[Work] = []
         self._stamps: dict[Key, Stamp | None] = {}
         self._state = Progress(len(works), 0, 0, 0, 0, 0, 0, 0.0)
@@ -169,6 +175,24 @@ class _Run:
         n_bytes = sum(self._size(work) for work in self._todo)
         self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))
         self._log("begin", n_files=len(self.works), n_reused=n_reused)
+
+    def compile(self, *, isolate: bool) -> None:
+        """Compile the kernels once before the work is handed out, where no earlier run did."""
+        # What cannot be cached is compiled by each process for itself.
+        if not self._todo or compiling.is_compiled() or (isolate and not compiling.is_cached()):
+            return
+        started = time.monotonic()
+        self._advance(replace(self._state, compiling=True))
+        if isolate:
+            # One that dies is of no consequence: the files' workers compile for themselves then.
+            with Pool(_COMPILER, 1) as pool:
+                for _ in pool.replies([None]):
+                    self._store.journal.commit_if_due()
+        else:
+            compiling.compile_kernels()
+        self._compile_seconds = time.monotonic() - started
+        self._log("compiled", seconds=round(self._compile_seconds, 3))
+        self._advance(replace(self._state, compiling=False))
 
     def compute(self, workers: int, *, isolate: bool) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
@@ -237,6 +261,7 @@ class _Run:
             n_events=sum(o.n_events for o in outcomes if isinstance(o, SampleResult)),
             started_at=self._started_at.isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - self._started, 3),
+            compile_seconds=round(self._compile_seconds, 3),
             machine=_machine(),
         )
         self._log("end", n_failed=record.n_failed, wall_seconds=record.wall_seconds)
@@ -301,7 +326,8 @@ class _Run:
 
     def _advance(self, state: Progress | None = None) -> None:
         state = state or replace(self._state, failed=None, name=None)
-        self._state = replace(state, seconds=time.monotonic() - self._started)
+        passed = time.monotonic() - self._started - self._compile_seconds
+        self._state = replace(state, seconds=passed)
         if self._progress is not None:
             self._progress(self._state)
 

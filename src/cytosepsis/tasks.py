@@ -41,7 +41,17 @@ UNFORESEEN = frozenset({"unforeseen", "worker_died"})
 # code, so that a module that is new invalidates results rather than escape notice.
 _NOT_COMPUTING = frozenset(
     (
-        *("__init__", "__main__", "analysis", "cli", "codec", "config", "fcs_write", "journal"),
+        *(
+            "__init__",
+            "__main__",
+            "analysis",
+            "cli",
+            "codec",
+            "compiling",
+            "config",
+            "fcs_write",
+            "journal",
+        ),
         *("lock", "quantify", "report", "sheets", "simulate", "store", "study", "tables"),
         *("tasks", "workers"),
     )
