@@ -22,6 +22,7 @@ from cytosepsis.gating.flowkit_gates import flowkit_door, region_of, transform_o
 from cytosepsis.gating.markup import (
     DATA_TYPE,
     GATING,
+    NOTES,
     TRANSFORMS,
     Element,
     as_file,
@@ -54,6 +55,7 @@ class _Document:
     """What a Gating-ML file says, apart from the gates themselves; keys are XML ids."""
 
     gates: dict[str, Element]  # in document order
+    notes: dict[str, dict[str, str]]  # what `gatingml_export` noted beside gates and matrices
     gate_of: dict[str, str]  # population → its gate: quadrants are populations, their gate is not
     parent_of: dict[str, str]  # gate → population, "" at the root
     transforms: dict[str, Transform]
@@ -76,7 +78,7 @@ def read_gatingml(path: str | Path, *, root: Element | None = None) -> GatingPla
             strategy = _parsed(markup)
         document = _read_document(markup, strategy)
         gates = _gates(document, strategy)
-        used = tuple(document.spillovers.items())
+        used = tuple((_name_of(name, document), s) for name, s in document.spillovers.items())
         return make_plan(gates, used, path.name, strict_ellipses=False)
     except GatingError as error:
         error.file = str(path)  # make_plan knew only its name
@@ -137,7 +139,22 @@ def _read_document(markup: Element, strategy: Any) -> _Document:
         if (name := str(element.get(TRANSFORMS + "id"))) in used
     }
     ratios = {name: _ratio(element) for name, element in bounds.items() if _is_ratio(element)}
-    return _Document(gates, gate_of, parent_of, transforms, ratios, spillovers)
+    notes = {
+        name: _notes(element)
+        for name, element in [
+            *gates.items(),
+            *(
+                (str(m.get(TRANSFORMS + "id")), m)
+                for m in markup.findall(TRANSFORMS + "spectrumMatrix")
+            ),
+        ]
+    }
+    return _Document(gates, notes, gate_of, parent_of, transforms, ratios, spillovers)
+
+
+def _notes(element: Element) -> dict[str, str]:
+    note = element.find(f"{DATA_TYPE}custom_info/{NOTES}note")
+    return {} if note is None else {str(key): str(value) for key, value in note.items()}
 
 
 def _is_ratio(element: Element) -> bool:
@@ -207,15 +224,48 @@ def _gates(document: _Document, strategy: Any) -> list[Gate]:
     """Our gates in an order in which they can be applied, parents and operands by full path."""
     parsed = {name: strategy.get_gate(name, (ROOT,)) for name in document.gates}
     needs = {name: _needs(document, name, gate) for name, gate in parsed.items()}
+    regions = _complemented(document, parsed)
     paths: dict[str, str] = {"": ROOT}
     gates: list[Gate] = []
     for name in in_order(needs):
+        if name in regions.values():
+            continue
         parent = paths[document.parent_of[name]]
         for population, gate_name in document.gate_of.items():
             if gate_name == name:
-                paths[population] = f"{parent}/{population}"
-        gates += _converted(parsed[name], name, parent, paths, document)
+                paths[population] = f"{parent}/{_name_of(population, document)}"
+        made = _converted(parsed[regions.get(name, name)], name, parent, paths, document)
+        gates += [replace(gate, complement=True) for gate in made] if name in regions else made
     return gates
+
+
+def _name_of(population: str, document: _Document) -> str:
+    return document.notes.get(population, {}).get("name", population)
+
+
+def _complemented(document: _Document, parsed: Mapping[str, Any]) -> dict[str, str]:
+    """Gates that were written as the `not` of a region, which is no population: the region."""
+    used = [document.parent_of[name] for name in document.gates]
+    used += [
+        reference["ref"]
+        for gate in parsed.values()
+        if gate.gate_type == "BooleanGate"
+        for reference in gate.gate_refs
+    ]
+    found: dict[str, str] = {}
+    for name, gate in parsed.items():
+        if gate.gate_type != "BooleanGate" or gate.type != "not":
+            continue
+        (reference,) = gate.gate_refs
+        region = reference["ref"]
+        if (
+            document.notes.get(region, {}).get("region-of") == name
+            and not reference["complement"]
+            and used.count(region) == 1
+            and document.parent_of[region] == document.parent_of[name]
+        ):
+            found[name] = region
+    return found
 
 
 def _needs(document: _Document, name: str, gate: Any) -> list[str]:
@@ -241,12 +291,14 @@ def _converted(
                 Operand(paths[reference["ref"]], bool(reference["complement"]))
                 for reference in gate.gate_refs
             )
-            return [Boolean(name, parent, gate.type, operands)]
+            if document.notes[gate.gate_name].get("operands") == "1":
+                operands = tuple(dict.fromkeys(operands))  # one, twice for the standard's sake
+            return [Boolean(_name_of(name, document), parent, gate.type, operands)]
         case "QuadrantGate":
             return _quadrants(gate, parent, document)
         case _:
             axes = [_axis(d.id, d, name, document) for d in gate.dimensions]
-            return [region_of(gate, name, parent, axes)]
+            return [region_of(gate, _name_of(name, document), parent, axes)]
 
 
 def _quadrants(gate: Any, parent: str, document: _Document) -> list[Gate]:
@@ -287,7 +339,8 @@ def _axis(name: str, dimension: Any, gate: str, document: _Document) -> Axis:
             spillover = document.spillovers.get(matrix)
             if ratio is not None:
                 ratio = replace(ratio, divisor=_detector(ratio.divisor, spillover))
-            return Axis(_detector(name, spillover), transform, str(matrix), ratio)
+            label = _name_of(str(matrix), document)
+            return Axis(_detector(name, spillover), transform, label, ratio)
 
 
 def _detector(name: str, spillover: Spillover | None) -> str:
