@@ -232,6 +232,7 @@ def _read_data_set(
     if check_data and layout.row_bytes:
         first = first_byte_of(header, text, n_events * layout.row_bytes, size - offset, notes)
         layout = replace(layout, first_byte=offset + first)
+    time_step = time_step_of(text.keywords, notes)
     raw = RawEvents(
         path=path,
         version=header.version,
@@ -240,7 +241,7 @@ def _read_data_set(
         n_events=n_events,
         layout=layout,
         notes=tuple(notes),
-        time_step=time_step_of(text.keywords, notes),
+        time_step=time_step,
     )
     if not check_data:
         return raw
