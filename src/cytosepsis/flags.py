@@ -27,6 +27,7 @@ _TABLE = (
     # --- the file and its acquisition
     Flag("no_spillover", "doubt", "Compensation was asked of the file, which carries no spillover matrix; values are uncompensated."),
     Flag("offset_note", "note", "HEADER and TEXT give different places for the events; the consistent one was used."),
+    Flag("truncated_file", "doubt", "The file is shorter than it says; the whole events that are there were used, as the assay allows."),
     Flag("saturated_events", "doubt", "More of the quantified population than the limit lies in the channel's top value."),
     # --- the population
     Flag("too_few_cells", "doubt", "Fewer cells than `min_events`: the value is shown but never banded."),

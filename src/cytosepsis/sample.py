@@ -91,6 +91,7 @@ class SampleResult:
     acquired_at: datetime | None = None
     voltage: float | None = None  # of the quantified detector
     gain: float | None = None
+    notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
 
 
 def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
-    raw = read_fcs(sample.path)
+    raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
@@ -182,6 +183,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
         acquired_at=raw.acquired_at,
         voltage=detector.voltage if detector else None,
         gain=detector.gain if detector else None,
+        notes=tuple(dict.fromkeys(note.code for note in raw.notes)),
     )
 
 
@@ -346,9 +348,13 @@ def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:
 # ------------------------------------------------------------------------------- its doubts
 
 
+# Notes on a file that stand among the flags of its result; all of them stand in `notes`.
+_FLAG_OF_NOTE = {"offset_note": "offset_note", "truncated": "truncated_file"}
+
+
 def _file_flags(raw: RawEvents) -> tuple[str, ...]:
     codes = {note.code for note in raw.notes}
-    return tuple(code for code in ("offset_note",) if code in codes)
+    return tuple(flag for code, flag in _FLAG_OF_NOTE.items() if code in codes)
 
 
 def _gate_flags(
@@ -419,7 +425,7 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
         path = task.bead_run.path
         if digest:
             known[0] = replace(known[0], sha256=file_digest(path))
-        raw = read_fcs(path)
+        raw = read_fcs(path, dataset=task.bead_run.dataset)
         known[0] = replace(
             known[0],
             cytometer=task.bead_run.cytometer or raw.cytometer,
