@@ -6,10 +6,20 @@ import itertools
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-from cytosepsis.gating.plan import Axis, Boolean, Ellipse, GatingPlan, Polygon, Rectangle, path_of
+from cytosepsis.gating.plan import (
+    Axis,
+    Boolean,
+    Ellipse,
+    GatingPlan,
+    Polygon,
+    Ratio,
+    Rectangle,
+    path_of,
+)
 from cytosepsis.transforms import (
     Asinh,
     Biex,
@@ -270,6 +280,31 @@ def axis_value(terms: Terms, row: Sequence[float]) -> float:
     return total
 
 
+def linear_value(axis: Axis, terms: Callable[[Axis], Terms], row: Sequence[float]) -> float:
+    """Value of an axis before its transform: of a channel, or of one divided by another."""
+    value = axis_value(terms(replace(axis, ratio=None)), row)
+    if axis.ratio is None:
+        return value
+    divisor = replace(axis, channel=axis.ratio.divisor, ratio=None)
+    return ratio(axis.ratio, value, axis_value(terms(divisor), row))
+
+
+def ratio(r: Ratio, x: float, y: float) -> float:
+    """fratio of Gating-ML 2.0, with IEEE's division by zero; bounds applied."""
+    above, below = x - r.offset, y - r.divisor_offset
+    if below != 0:
+        value = r.factor * (above / below)
+    elif above == 0 or math.isnan(above):
+        value = math.nan
+    else:
+        value = r.factor * math.copysign(math.inf, above) * math.copysign(1.0, below)
+    if r.bound_min is not None and value < r.bound_min:
+        return r.bound_min
+    if r.bound_max is not None and value > r.bound_max:
+        return r.bound_max
+    return value
+
+
 def populations(
     plan: GatingPlan,
     events: Sequence[Sequence[float]],
@@ -288,7 +323,7 @@ def populations(
         for number, row in enumerate(events):
 
             def value(axis: Axis, row: Sequence[float] = row) -> float:
-                return transformed(axis.transform, axis_value(terms(axis), row))
+                return transformed(axis.transform, linear_value(axis, terms, row))
 
             match gate:
                 case Rectangle():

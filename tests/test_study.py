@@ -116,6 +116,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cytosepsis.study.perform", perform)
     monkeypatch.setattr("cytosepsis.study._TARGET", "test_study:perform")
     monkeypatch.setattr("cytosepsis.study._tables", fake_tables)
+    monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
 
 
 def make_study(folder: Path, words: dict[str, str | None]) -> Study:
@@ -224,7 +225,7 @@ def test_digest_stat_leaves_the_column_null(study: Study, out: Path) -> None:
     [
         ({"workers": 0}, "workers is 0; at least 1"),
         ({"digest": "md5"}, "digest is 'md5'; 'sha256' or 'stat'"),
-        ({"scheduler": "tcp://x"}, "this version runs on one machine only"),
+        ({"file_timeout_seconds": 0}, "file_timeout_seconds is 0; more than 0"),
     ],
 )
 def test_wrong_arguments_are_refused(

@@ -75,6 +75,11 @@ class RawEvents:
         return len(self.parameters)
 
     @property
+    def note_codes(self) -> tuple[str, ...]:
+        """Codes of the notes, each once."""
+        return tuple(dict.fromkeys(note.code for note in self.notes))
+
+    @property
     def cytometer(self) -> str | None:
         """Type and serial number of the instrument, as far as the file names them."""
         words = (

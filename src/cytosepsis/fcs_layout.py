@@ -110,11 +110,14 @@ def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = N
 
 def number_of(keywords: Mapping[str, str], key: str) -> float | None:
     """Value of a keyword as a finite number; None where it is absent or no number."""
-    try:
-        value = float(keywords[key])
-    except (KeyError, ValueError):
+    text = keywords.get(key)
+    if text is None:
         return None
-    return value if np.isfinite(value) else None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def check_mode(keywords: Mapping[str, str], notes: list[Note]) -> None:

@@ -53,10 +53,10 @@ def _data_set(handle: BinaryIO, offset: int) -> DataSet:
 def choose(
     handle: BinaryIO, dataset: int | None, notes: list[Note], *, listing: bool = False
 ) -> tuple[int, int, DataSet]:
-    """Number, how many there are, and the data set that is meant; without a number the only one, or Beckman's finer one.
+    """Number of the data set that is meant, how many there are, and itself.
 
-    `listing` takes the first where none was chosen. FcsError: `several_data_sets`,
-    `data_set_missing`.
+    Without a number the only one, or Beckman's finer one; `listing` takes the first where
+    none was chosen. FcsError: `several_data_sets`, `data_set_missing`.
     """
     if dataset is not None:
         sets = data_sets(handle, limit=max(dataset + 1, 1))

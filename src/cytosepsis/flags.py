@@ -82,6 +82,15 @@ _TABLE = (
 FLAGS: dict[str, Flag] = {flag.code: flag for flag in _TABLE}
 
 
+# Notes on a file (docs/fcs-support.md) that stand among the flags of its results too.
+_OF_NOTES = {"offset_note": "offset_note", "truncated": "truncated_file"}
+
+
+def flags_of_notes(codes: Iterable[str]) -> tuple[str, ...]:
+    """Flags that belong to the notes on a file; most notes make no number doubtful."""
+    return tuple(_OF_NOTES[code] for code in codes if code in _OF_NOTES)
+
+
 def status_of(codes: Iterable[str]) -> Status:
     """`flagged` where any code is a doubt, else `ok`; an unknown code is a programming error."""
     return "flagged" if any(FLAGS[code].severity == "doubt" for code in codes) else "ok"

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.dependencies import in_order
-from cytosepsis.gating.flowkit_gates import classical, flowkit_door, region_of, transform_of
+from cytosepsis.gating.flowkit_gates import flowkit_door, region_of, transform_of
 from cytosepsis.gating.markup import (
     DATA_TYPE,
     TRANSFORMS,
@@ -51,7 +51,6 @@ _OPERATORS: dict[str, Literal["and", "or", "not"]] = {
 }
 _REGIONS = ("RectangleGate", "PolygonGate", "EllipsoidGate")
 _ADVICE = "Save the workspace again in FlowJo 10, or write the plan in TOML."
-_UNUSED = "\ue000"  # a prefix that no channel has: FlowKit then leaves the channels' names alone
 _MAX_LISTED = 20
 
 
@@ -196,7 +195,7 @@ def _plan(markup: Element, sample: Element, nodes: Mapping[str, _Node], source: 
     tokens = {key: f"g{index}" for index, key in enumerate(regions)}
     with flowkit_door(_ADVICE):
         strategy = _parsed(markup, sample, {tokens[key]: gate for key, gate in regions.items()})
-    matrix = _matrix(sample, strategy)
+    matrix = _matrix(sample)
     labels = _labels(sample)
     paths = {"": ROOT}
     for key, node in nodes.items():
@@ -261,12 +260,6 @@ def _parsed(markup: Element, sample: Element, gates: Mapping[str, Element]) -> A
     alone = make("Sample")
     data_set = sample.find("DataSet")
     alone.append(make("DataSet") if data_set is None else deepcopy(data_set))
-    for element in sample.findall(TRANSFORMS + "spilloverMatrix"):
-        matrix = deepcopy(element)
-        matrix.set("name", "matrix")  # some names are refused
-        matrix.set("prefix", _UNUSED)
-        matrix.set("suffix", _UNUSED)
-        alone.append(matrix)
     alone.append(_scales(sample, gates.values()))
     alone.append(make("Keywords"))
     node = make("SampleNode", {"name": "sample", "sampleID": "1"})
@@ -312,18 +305,46 @@ def _scales(sample: Element, gates: Any) -> Element:
     return scales
 
 
-def _matrix(sample: Element, strategy: Any) -> _Matrix | None:
-    element = sample.find(TRANSFORMS + "spilloverMatrix")
-    if element is None:
+def _matrix(sample: Element) -> _Matrix | None:
+    """Read the sample's matrix by the labels of its rows and columns."""
+    elements = sample.findall(TRANSFORMS + "spilloverMatrix")
+    if not elements:
         return None
-    (parsed,) = strategy.comp_matrices.values()
+    if len(elements) > 1:
+        names = ", ".join(repr(e.get("name", "")) for e in elements)
+        raise GatingError(f"the sample has {len(elements)} matrices ({names}); one can be read")
+    (element,) = elements
     name = str(element.get("name", ""))
     if name in ("", DEFAULT_COMPENSATION, UNCOMPENSATED, FILE_COMPENSATION):
         name = f"{name} (workspace)".strip()
-    detectors = tuple(_slashed(d, _labels(sample)) for d in parsed.detectors)
-    rows = tuple(_slashed(d, _labels(sample)) for d in getattr(parsed, "true_detectors", detectors))
-    values = tuple(tuple(float(value) for value in row) for row in parsed.matrix)
-    spillover = classical(Spillover(detectors, rows, values, name))
+    if element.get("spectral") == "1" and element.get("weightOptAlgorithmType", "OLS") != "OLS":
+        raise GatingError(
+            f"matrix {name!r} unmixes by {element.get('weightOptAlgorithmType')}; only ordinary "
+            "least squares (OLS) can be read"
+        )
+    labels = _labels(sample)
+    table = {
+        str(row.get(DATA_TYPE + "parameter", "")): {
+            str(cell.get(DATA_TYPE + "parameter", "")): str(cell.get(TRANSFORMS + "value", ""))
+            for cell in row.findall(TRANSFORMS + "coefficient")
+        }
+        for row in element.findall(TRANSFORMS + "spillover")
+    }
+    columns = list(dict.fromkeys(name for cells in table.values() for name in cells))
+    if set(table) == set(columns):
+        columns = list(table)  # the i-th fluorochrome's own detector stands at i
+    try:
+        values = tuple(tuple(float(cells[name]) for name in columns) for cells in table.values())
+    except (KeyError, ValueError):
+        raise GatingError(
+            f"matrix {name!r} has a coefficient that is missing or not a number"
+        ) from None
+    spillover = Spillover(
+        tuple(_slashed(column, labels) for column in columns),
+        tuple(_slashed(row, labels) for row in table),
+        values,
+        name,
+    )
     return _Matrix(name, spillover, str(element.get("prefix", "")), str(element.get("suffix", "")))
 
 

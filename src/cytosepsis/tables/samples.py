@@ -171,6 +171,7 @@ def calibrations_frame(study: Study, bead_results: Iterable[BeadRunResult]) -> p
         "file": [row.file if row else None for row in rows],
         "sha256": [run.sha256 for run in runs],
         "site": [row.site if row else None for row in rows],
+        "assays": [";".join(run.assays) or None for run in runs],
     }
     values |= _extra_values(extra, extras)
     return frame((*CALIBRATIONS.columns, *extra.values()), values, study.timezone)
@@ -218,6 +219,7 @@ def _in_sheet_order(study: Study, bead_results: Iterable[BeadRunResult]) -> list
             run.bead_run,
             run.channel,
             run.statistic,
+            run.assays,
             run.status,
         ),
     )

@@ -186,8 +186,8 @@ INTENSITIES = Table(
 
 CALIBRATIONS = Table(
     "calibrations",
-    "bead run × channel × statistic, failed ones included",
-    "the bead sheet's, then channel and statistic",
+    "bead run × channel × statistic (× limits, where assays differ in them), failed ones included",
+    "the bead sheet's, then channel, statistic and assays",
     (
         _BEAD_RUN,
         Column("channel", pl.String, "", "The detector ($PnN)."),
@@ -210,6 +210,7 @@ CALIBRATIONS = Table(
         _text("file", "FCS file as the sheet writes it."),
         _text("sha256", "SHA-256 of the file's content; null with `--digest stat`."),
         _text("site", "Site."),
+        _text("assays", "Assays whose limits judged it, joined by `;`."),
     ),
     "The bead sheet's further columns follow as text; one that bears a name of this table is "
     "prefixed with `sheet_`.",
