@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 TEXT_BEGIN = 58
 LETTERS = {("F", 32): "f", ("D", 64): "d", ("I", 8): "B", ("I", 16): "H", ("I", 32): "I"}
+LETTERS[("I", 64)] = "Q"
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ class Recipe:
 
 
 def data_of(recipe: Recipe) -> bytes:
-    """Rows as stored bytes."""
+    """Rows as stored bytes; integers of other widths as one stream of bits, without gaps."""
     if recipe.data is not None:
         return recipe.data
+    if recipe.data_type == "I" and not set(recipe.bits) <= {8, 16, 32, 64}:
+        return packed(recipe.rows, recipe.bits, recipe.order)
     letters = [LETTERS[recipe.data_type, width] for width in recipe.bits]
     form = recipe.order + "".join(letters)
     whole = recipe.data_type == "I"
@@ -55,10 +58,24 @@ def data_of(recipe: Recipe) -> bytes:
     )
 
 
+def packed(rows: Sequence[Sequence[float]], bits: Sequence[int], order: str) -> bytes:
+    """Integers of any width, bit after bit: the lowest first ("<"), or the highest first."""
+    digits = []
+    for row in rows:
+        for value, width in zip(row, bits, strict=True):
+            word = f"{int(value):0{width}b}"
+            digits.append(word if order == ">" else word[::-1])
+    stream = "".join(digits)
+    stream += "0" * (-len(stream) % 8)
+    places = range(0, len(stream), 8)
+    step = 1 if order == ">" else -1
+    return bytes(int(stream[k : k + 8][::step], 2) for k in places)
+
+
 def make(recipe: Recipe = Recipe()) -> Made:
     """Write a recipe."""
     data = data_of(recipe)
-    width = max(recipe.bits, default=32) // 8
+    width = -(-max(recipe.bits, default=32) // 8)
     upwards = [str(k + 1) for k in range(max(width, 2))]
     keywords: dict[str, str | None] = {
         "$BEGINANALYSIS": "0",

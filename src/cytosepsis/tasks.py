@@ -219,6 +219,7 @@ def _measured(sample: Sample) -> Sample:
         patient_id="",
         assay=sample.assay,
         cytometer=sample.cytometer,
+        dataset=sample.dataset,
     )
 
 

@@ -48,6 +48,7 @@ def samples_frame(study: Study, readings: Sequence[Reading]) -> pl.DataFrame:
         "day": [r.placement.day for r in readings],
         "review": [r.review for r in readings],
         "acquired_at": [_at(r.result.acquired_at if r.result else None, study) for r in readings],
+        "file_notes": [";".join(r.result.notes) if r.result else None for r in readings],
         "voltage": [r.result.voltage if r.result else None for r in readings],
         "gain": [r.result.gain if r.result else None for r in readings],
         "drawn_at": [_at(r.sample.drawn_at, study) for r in readings],
