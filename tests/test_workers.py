@@ -141,7 +141,7 @@ def test_workers_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
         pytest.fail("the worker lives on")
 
 
-# ------------------------------------------------------------------------------ what a task may take
+# ---------------------------------------------------------------------- what a task may take
 
 
 def test_a_task_that_takes_too_long_is_ended_and_the_next_has_a_new_worker() -> None:
