@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     from cytosepsis.protocol import Assay, Sample, Study
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
+    from cytosepsis.spillover_controls import (
+        Control,
+        FromControls,
+        SpilloverReport,
+        read_controls,
+        spillover_from_controls,
+    )
     from cytosepsis.store import Results, open_results
     from cytosepsis.study import Progress, run_study
 
@@ -65,6 +72,13 @@ _HOMES = {
     "protocol": ("Assay", "Sample", "Study"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
+    "spillover_controls": (
+        "Control",
+        "FromControls",
+        "SpilloverReport",
+        "read_controls",
+        "spillover_from_controls",
+    ),
     "store": ("Results", "open_results"),
     "study": ("Progress", "run_study"),
 }
@@ -80,9 +94,11 @@ __all__ = [
     "CalibrationError",
     "ChannelError",
     "CompensationError",
+    "Control",
     "CytosepsisError",
     "FcsError",
     "Flag",
+    "FromControls",
     "GatingError",
     "GatingPlan",
     "Populations",
@@ -95,6 +111,7 @@ __all__ = [
     "SampleResult",
     "SimulationSettings",
     "Spillover",
+    "SpilloverReport",
     "StoreError",
     "Study",
     "StudyError",
@@ -105,12 +122,14 @@ __all__ = [
     "gate",
     "load_study",
     "open_results",
+    "read_controls",
     "read_fcs",
     "read_gating",
     "read_keywords",
     "read_spillover_csv",
     "run_study",
     "simulate_study",
+    "spillover_from_controls",
     "spillover_of",
 ]
 
