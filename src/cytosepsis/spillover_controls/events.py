@@ -132,12 +132,16 @@ def _axis(values: Float) -> tuple[float, float, float] | None:
 def _top(values: Float, stated: float | None) -> float:
     """Value at and above which a detector is saturated; infinity where it never is.
 
-    What $PnR says, unless events lie above it; else the greatest value, where events pile up at it.
+    The greatest value where events pile up at it, as they do where a detector ends below its $PnR;
+    else what $PnR says, unless events lie above it.
     """
     if values.size == 0:
         return float("inf")
     greatest = float(values.max())
-    if stated is not None and greatest <= stated * (1 + 1e-6):
-        return stated
     piled = int((values == greatest).sum())
-    return greatest if piled >= max(5, PILE * values.size) else float("inf")
+    if piled >= max(5, PILE * values.size):
+        below = values[values < greatest]
+        # of whole numbers a few share the greatest value, but more the one below it
+        if below.size == 0 or piled > 3 * int((below == below.max()).sum()):
+            return greatest
+    return stated if stated is not None and greatest <= stated * (1 + 1e-6) else float("inf")

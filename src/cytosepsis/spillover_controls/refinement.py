@@ -95,7 +95,7 @@ def refine(controls: Sequence[Float], background: Float | None = None) -> Refine
     raise CompensationError(
         f"the matrix did not settle: after {MAX_ROUNDS} rounds a residual slope of "
         f"{largest:.2g} is left (control {i + 1} in detector {j + 1}; wanted at most "
-        f"{VANISHED:g}). Look at these controls: too few stained events, or a mixture of populations",
+        f"{VANISHED:g}). Look at these controls: too few stained events, or several populations",
         code="not_converged",
     )
 
