@@ -138,23 +138,35 @@ class BeadRunResult:
 
 
 def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`."""
-    sha256: list[str | None] = [None]
+    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`.
+
+    The digest is computed in a thread of its own beside the work: both leave Python's lock.
+    """
+    pending = _hasher().submit(file_digest, sample.path) if digest else None
+
+    def sha256() -> str | None:
+        try:
+            return pending.result() if pending else None
+        except OSError:  # the reader says what is wrong with the file
+            return None
 
     def compute() -> SampleResult:
-        if digest:
-            sha256[0] = file_digest(sample.path)
-        return _measured(sample, assay, sha256[0])
+        return replace(_measured(sample, assay), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
-            sample.sample_id, assay.name, sha256[0], code, message, step, unforeseen
+            sample.sample_id, assay.name, sha256(), code, message, step, unforeseen
         )
 
     return supervised(compute, failed)
 
 
-def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
+@lru_cache(maxsize=1)
+def _hasher() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+
+
+def _measured(sample: Sample, assay: Assay) -> SampleResult:
     raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     if raw.n_events == 0:
         raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
@@ -170,7 +182,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     return SampleResult(
         sample_id=sample.sample_id,
         assay=assay.name,
-        sha256=sha256,
+        sha256=None,
         n_events=raw.n_events,
         populations=counts,
         intensities=_intensities(populations),
