@@ -6,10 +6,20 @@ import itertools
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-from cytosepsis.gating.plan import Axis, Boolean, Ellipse, GatingPlan, Polygon, Rectangle, path_of
+from cytosepsis.gating.plan import (
+    Axis,
+    Boolean,
+    Ellipse,
+    GatingPlan,
+    Polygon,
+    Ratio,
+    Rectangle,
+    path_of,
+)
 from cytosepsis.transforms import (
     Asinh,
     Biex,
@@ -35,6 +45,21 @@ def decoded(
         for column in range(n_columns):
             (number,) = struct.unpack_from(order + letter, data, start + column * size)
             row.append(float(number & masks[column] if masks else number))
+        rows.append(row)
+    return rows
+
+
+def unpacked(data: bytes, widths: Sequence[int], n_rows: int, big_endian: bool) -> list[list[int]]:
+    """Rows of integers from one stream of bits, written out as 0s and 1s."""
+    forms = [f"{byte:08b}" for byte in data]
+    stream = "".join(forms if big_endian else (form[::-1] for form in forms))
+    rows, place = [], 0
+    for _ in range(n_rows):
+        row = []
+        for bits in widths:
+            digits = stream[place : place + bits]
+            row.append(int(digits if big_endian else digits[::-1], 2))
+            place += bits
         rows.append(row)
     return rows
 
@@ -255,6 +280,31 @@ def axis_value(terms: Terms, row: Sequence[float]) -> float:
     return total
 
 
+def linear_value(axis: Axis, terms: Callable[[Axis], Terms], row: Sequence[float]) -> float:
+    """Value of an axis before its transform: of a channel, or of one divided by another."""
+    value = axis_value(terms(replace(axis, ratio=None)), row)
+    if axis.ratio is None:
+        return value
+    divisor = replace(axis, channel=axis.ratio.divisor, ratio=None)
+    return ratio(axis.ratio, value, axis_value(terms(divisor), row))
+
+
+def ratio(r: Ratio, x: float, y: float) -> float:
+    """fratio of Gating-ML 2.0, with IEEE's division by zero; bounds applied."""
+    above, below = x - r.offset, y - r.divisor_offset
+    if below != 0:
+        value = r.factor * (above / below)
+    elif above == 0 or math.isnan(above):
+        value = math.nan
+    else:
+        value = r.factor * math.copysign(math.inf, above) * math.copysign(1.0, below)
+    if r.bound_min is not None and value < r.bound_min:
+        return r.bound_min
+    if r.bound_max is not None and value > r.bound_max:
+        return r.bound_max
+    return value
+
+
 def populations(
     plan: GatingPlan,
     events: Sequence[Sequence[float]],
@@ -273,7 +323,7 @@ def populations(
         for number, row in enumerate(events):
 
             def value(axis: Axis, row: Sequence[float] = row) -> float:
-                return transformed(axis.transform, axis_value(terms(axis), row))
+                return transformed(axis.transform, linear_value(axis, terms, row))
 
             match gate:
                 case Rectangle():

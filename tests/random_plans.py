@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Operand,
     Polygon,
+    Ratio,
     Rectangle,
     path_of,
 )
@@ -125,17 +127,28 @@ def scale_of(transform: Transform | None) -> float:
     return 4096.0 if isinstance(transform, Biex) else 1.0
 
 
+RATIOS = st.builds(
+    lambda divisor, numbers, bounds: Ratio(divisor, *numbers, *bounds),
+    divisor=st.sampled_from(CHANNELS),
+    numbers=st.sampled_from(((1.0, 0.0, 0.0), (1.0, 0.0, -1.0), (2.7, -100.0, -300.0))),
+    bounds=st.sampled_from([(None, None)] * 3 + [(None, 2.0), (-1.0, None), (0.25, 3.0)]),
+)
+
+
 @st.composite
 def axes(draw: Any) -> Axis:
     channel = draw(st.sampled_from(CHANNELS))
     transform = draw(st.none() | ANY_TRANSFORM)
     compensation = draw(st.sampled_from((DEFAULT_COMPENSATION, UNCOMPENSATED, "matrix")))
-    return Axis(channel, transform, compensation)
+    ratio = draw(st.sampled_from((False,) * 5 + (True,)))
+    return Axis(channel, transform, compensation, draw(RATIOS) if ratio else None)
 
 
 def places(axis: Axis) -> st.SearchStrategy[float]:
     """Coordinates on an axis: round parts of it, integers, anything near it."""
     scale = scale_of(axis.transform)
+    if axis.ratio is not None and axis.transform is None:
+        scale = 4.0
     return st.one_of(
         st.sampled_from([k / 8 * scale for k in range(-4, 13)]),
         st.sampled_from((0.0, 1.0, -1.0, 2.0, -100.0, 1000.0)),
@@ -244,24 +257,50 @@ def telling(axis: Axis, coordinates: Sequence[float | None]) -> list[float]:
     return [n for value in linear.tolist() if math.isfinite(value) for n in neighbours(value)]
 
 
+def telling_ratios(axis: Axis, coordinates: Sequence[float | None]) -> list[dict[str, float]]:
+    """Pairs of linear values whose ratio is (nearly) where a decision turns, or has no divisor."""
+    ratio = axis.ratio
+    assert ratio is not None
+    if ratio.divisor == axis.channel:
+        return []
+    found = [
+        {axis.channel: x, ratio.divisor: ratio.divisor_offset} for x in (ratio.offset, 7.0, -7.0)
+    ]
+    for value in telling(replace(axis, ratio=None), coordinates):
+        for divisor in (1.0, -3.0, 1000.0):
+            over = divisor - ratio.divisor_offset
+            found.append(
+                {axis.channel: value / ratio.factor * over + ratio.offset, ratio.divisor: divisor}
+            )
+    return found
+
+
 def pools(plan: GatingPlan) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
     """Per channel, values worth trying; and pairs of values on edges of untransformed polygons."""
     values = {channel: list(SPECIAL) for channel in CHANNELS}
     pairs: list[dict[str, float]] = []
+
+    def note(axis: Axis, coordinates: Sequence[float | None]) -> None:
+        if axis.ratio is None:
+            values[axis.channel] += telling(axis, coordinates)
+        else:
+            pairs.extend(telling_ratios(axis, coordinates))
+
     for gate in plan:
         match gate:
             case Rectangle():
                 for axis, low, high in zip(gate.axes, gate.minimum, gate.maximum, strict=True):
-                    values[axis.channel] += telling(axis, (low, high))
+                    note(axis, (low, high))
             case Polygon():
                 for k, axis in enumerate((gate.x, gate.y)):
-                    values[axis.channel] += telling(axis, [vertex[k] for vertex in gate.vertices])
-                pairs += _on_edges(gate)
+                    note(axis, [vertex[k] for vertex in gate.vertices])
+                if gate.x.ratio is None and gate.y.ratio is None:
+                    pairs += _on_edges(gate)
             case Ellipse():
                 for k, axis in enumerate(gate.axes):
                     reach = math.sqrt(gate.covariance[k][k] * gate.distance_square)
                     middle = gate.mean[k]
-                    values[axis.channel] += telling(axis, (middle, middle - reach, middle + reach))
+                    note(axis, (middle, middle - reach, middle + reach))
             case Boolean():
                 pass
     return values, pairs

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -15,23 +16,20 @@ from numpy.typing import NDArray
 
 from cytosepsis.calibration import (
     BeadLevel,
-    BeadLimits,
-    BeadLot,
     Calibration,
-    fit_calibration,
     top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
-from cytosepsis.errors import CalibrationError, CytosepsisError, GatingError
+from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
-from cytosepsis.flags import Status
+from cytosepsis.flags import Status, flags_of_notes
 from cytosepsis.gating.apply import Populations, gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find
-from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Sample, Statistic, Study
+from cytosepsis.protocol import AbcSettings, Assay, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,7 @@ class SampleResult:
     acquired_at: datetime | None = None
     voltage: float | None = None  # of the quantified detector
     gain: float | None = None
+    notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,7 @@ class BeadRunResult:
     flags: tuple[str, ...] = ()
     error_code: str | None = None
     error: str | None = None
+    assays: tuple[str, ...] = ()  # whose limits judged it; () serves any
 
     @property
     def levels(self) -> tuple[BeadLevel, ...]:
@@ -139,27 +139,38 @@ class BeadRunResult:
 
 
 def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file: what goes wrong is a `SampleFailure`, never an exception.
+    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`.
 
-    `digest` adds the file's SHA-256.
+    The digest is computed in a thread of its own beside the work: both leave Python's lock.
     """
-    sha256: list[str | None] = [None]
+    pending = _hasher().submit(file_digest, sample.path) if digest else None
+
+    def sha256() -> str | None:
+        try:
+            return pending.result() if pending else None
+        except OSError:  # the reader says what is wrong with the file
+            return None
 
     def compute() -> SampleResult:
-        if digest:
-            sha256[0] = file_digest(sample.path)
-        return _measured(sample, assay, sha256[0])
+        return replace(_measured(sample, assay), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
-            sample.sample_id, assay.name, sha256[0], code, message, step, unforeseen
+            sample.sample_id, assay.name, sha256(), code, message, step, unforeseen
         )
 
     return supervised(compute, failed)
 
 
-def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
-    raw = read_fcs(sample.path)
+@lru_cache(maxsize=1)
+def _hasher() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+
+
+def _measured(sample: Sample, assay: Assay) -> SampleResult:
+    raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
+    if raw.n_events == 0:
+        raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
@@ -172,16 +183,17 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     return SampleResult(
         sample_id=sample.sample_id,
         assay=assay.name,
-        sha256=sha256,
+        sha256=None,
         n_events=raw.n_events,
         populations=counts,
         intensities=_intensities(populations),
         quantified=quantified,
-        flags=(*flags, *_file_flags(raw), *_gate_flags(counts, quantified)),
+        flags=(*flags, *flags_of_notes(raw.note_codes), *_gate_flags(counts, quantified)),
         cytometer=sample.cytometer or raw.cytometer,
         acquired_at=raw.acquired_at,
         voltage=detector.voltage if detector else None,
         gain=detector.gain if detector else None,
+        notes=raw.note_codes,
     )
 
 
@@ -346,11 +358,6 @@ def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:
 # ------------------------------------------------------------------------------- its doubts
 
 
-def _file_flags(raw: RawEvents) -> tuple[str, ...]:
-    codes = {note.code for note in raw.notes}
-    return tuple(code for code in ("offset_note",) if code in codes)
-
-
 def _gate_flags(
     counts: tuple[PopulationCount, ...], quantified: Quantified | None
 ) -> tuple[str, ...]:
@@ -364,86 +371,3 @@ def _gate_flags(
     }
     flags = {"empty": "empty_population", "full": "full_population"}
     return tuple(flag for status, flag in flags.items() if status in on_the_way)
-
-
-# --------------------------------------------------------------------------------- beads
-
-
-@dataclass(frozen=True, slots=True)
-class BeadTask:
-    """One bead acquisition to be read for one channel and statistic."""
-
-    bead_run: BeadRun
-    lot: BeadLot
-    accepted: tuple[str, ...]  # $PnN or $PnS names of the channel, first match wins
-    statistic: Statistic
-    limits: BeadLimits
-
-
-def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
-    """What has to be read from the study's bead files: each run once per channel and statistic.
-
-    A run that names its channel is read for that; else for every channel that an assay quantifies.
-    Where no assay quantifies anything, named channels are read with the default statistic.
-    """
-    tasks: dict[BeadTask, None] = {}
-    quantifying = [assay for assay in study.assays if assay.abc is not None]
-    for run in study.bead_runs:
-        lot = study.bead_lot(run.lot)
-        if run.channel is not None and not quantifying:
-            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = None
-        for assay in quantifying:
-            assert assay.abc is not None
-            roles: Mapping[str, tuple[str, ...]] = dict(assay.channels)
-            accepted = roles.get(assay.abc.channel, (assay.abc.channel,))
-            accepted = accepted if run.channel is None else (run.channel,)
-            task = BeadTask(run, lot, accepted, assay.abc.statistic, assay.limits.beads)
-            tasks[task] = None
-    return tuple(tasks)
-
-
-def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
-    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised."""
-    blank = BeadRunResult(
-        bead_run=task.bead_run.bead_run,
-        channel=task.accepted[0],
-        statistic=task.statistic,
-        lot=task.lot.name,
-        sha256=None,
-        calibration=None,
-        cytometer=task.bead_run.cytometer,
-    )
-    known = [blank]
-
-    def compute() -> BeadRunResult:
-        path = task.bead_run.path
-        if digest:
-            known[0] = replace(known[0], sha256=file_digest(path))
-        raw = read_fcs(path)
-        known[0] = replace(
-            known[0],
-            cytometer=task.bead_run.cytometer or raw.cytometer,
-            acquired_at=raw.acquired_at,
-        )
-        column = find(task.accepted, raw.pnn, raw.pns)
-        if column is None:
-            raise CalibrationError(
-                f"bead run {task.bead_run.bead_run}: no channel {' or '.join(task.accepted)}; "
-                f"the file has {', '.join(raw.pnn)}",
-                code="channel_missing",
-            )
-        known[0] = replace(known[0], channel=raw.pnn[column])
-        calibration = fit_calibration(
-            raw, task.lot, raw.pnn[column], statistic=task.statistic, limits=task.limits
-        )
-        return replace(
-            known[0],
-            calibration=calibration,
-            status=calibration.status,
-            flags=calibration.flags,
-        )
-
-    def failed(code: str, message: str, _step: str | None, _unforeseen: bool) -> BeadRunResult:
-        return replace(known[0], status="failed", error_code=code, error=message)
-
-    return supervised(compute, failed)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import naive
 from cytosepsis.compensation import Spillover, unmixing
-from cytosepsis.errors import CompensationError, GatingError
+from cytosepsis.errors import ChannelError, CompensationError, GatingError
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
@@ -21,6 +21,7 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Operand,
     Polygon,
+    Ratio,
     Rectangle,
     path_of,
 )
@@ -97,7 +98,7 @@ DEFAULTS = st.sampled_from((None, 0, 1, 2)).map(lambda k: None if k is None else
 # --- against the oracle
 
 
-@examples(400)
+@examples(250)
 @given(plans(), DEFAULTS, st.data())
 def test_any_plan_on_events_where_it_hurts(plan, default, data):
     assert_as_naive(plan, data.draw(rows_for(plan)), default)
@@ -213,7 +214,7 @@ def test_spilling_then_compensating_is_the_identity(number, seed):
 # --- measured values
 
 
-@examples(60)
+@examples(30)
 @given(plans(), DEFAULTS, st.integers(0, 2**32 - 1))
 def test_measured_values_are_the_linear_ones_of_the_population(plan, default, seed):
     rows = many_rows(plan, 200, seed).tolist()
@@ -491,3 +492,73 @@ def test_no_needle_is_cut_at_its_tips(lean, unit):
     rows[401:, 2], rows[401:, 3] = b / a * unit * tip, -unit * tip
     found = assert_as_naive(plan, rows.tolist(), None)
     assert 0 < found.n_events["root/g"] < 802
+
+
+# --- ratios and fluorochromes
+
+
+@pytest.mark.parametrize(
+    ("ratio", "values", "wanted"),
+    [
+        # 2 (x - 1) / (y - 3) on (x, y)
+        (Ratio("B", 2.0, 1.0, 3.0), [(5.0, 7.0), (4.0, 7.0)], [True, False]),
+        # by zero: infinite, or no number; an open side holds what is infinite
+        (Ratio("B"), [(5.0, 0.0), (-5.0, 0.0), (0.0, 0.0), (math.nan, 1.0)], [True] + [False] * 3),
+        (Ratio("B", bound_min=3.0), [(-9.0, 1.0), (-5.0, 0.0), (0.0, 0.0)], [True, True, False]),
+        (Ratio("B", bound_max=1.0), [(9.0, 1.0)], [False]),
+    ],
+)
+def test_ratios(ratio, values, wanted):
+    events = np.zeros((len(values), 6))
+    events[:, 2:4] = values
+    plan = GatingPlan((rectangle(2.0, None, axis=Axis("A", ratio=ratio)),))
+    assert gate(raw_of(events, CHANNELS), plan).mask("root/g").tolist() == wanted
+
+
+def test_both_sides_of_a_ratio_are_compensated():
+    matrix = Spillover(("A", "B"), ("A", "B"), ((1.0, 0.5), (0.0, 1.0)))
+    events = np.zeros((1, 6))
+    events[0, 2:5] = 100.0, 60.0, 5.0  # B is 10 when compensated
+    for compensation, wanted in (("default", 10.0), (UNCOMPENSATED, 100 / 60)):
+        axis = Axis("A", None, compensation, Ratio("B"))
+        plan = GatingPlan((rectangle(wanted * 0.999, wanted * 1.001, axis=axis),))
+        assert gate(raw_of(events, CHANNELS), plan, spillover=matrix).n_events["root/g"] == 1
+
+
+SPECTRAL = Spillover(("A", "B", "C"), ("x", "B"), ((1.0, 0.5, 0.1), (0.1, 0.5, 1.0)), "panel 7")
+
+
+def test_fluorochromes_are_unmixed_by_least_squares():
+    true = np.random.default_rng(3).normal(1000, 300, (50, 2))
+    events = np.random.default_rng(4).normal(0, 20, (50, 6))
+    events[:, 2:5] += true @ SPECTRAL.array()
+    raw = raw_of(events, CHANNELS)
+    wanted = np.linalg.lstsq(SPECTRAL.array().T, events[:, 2:5].T, rcond=None)[0].T
+    # as a caller's matrix, under a role, and as a matrix of the plan
+    measures = [Measure("root", "dye"), Measure("root", "B")]
+    found = gate(
+        raw, GatingPlan(()), channels={"dye": "x"}, spillover=SPECTRAL, measures=measures
+    ).values
+    for k, measure in enumerate(measures):
+        np.testing.assert_allclose(found[measure], wanted[:, k], rtol=1e-12)
+    axes = (Axis("x", None, "panel"), Axis("A", None, UNCOMPENSATED))
+    named = Rectangle("g", "root", axes, (1000.0, 900.0), (None, None))
+    plan = GatingPlan((named,), (("panel", SPECTRAL),))
+    np.testing.assert_array_equal(
+        gate(raw, plan).mask("root/g"), (wanted[:, 0] >= 1000) & (events[:, 2] >= 900)
+    )
+
+
+def test_a_square_matrix_may_name_its_fluorochromes():
+    matrix = Spillover(("A", "B"), ("FITC", "PE"), ((1.0, 0.5), (0.0, 1.0)))
+    events = np.zeros((1, 6))
+    events[0, 2:4] = 100.0, 60.0
+    measures = [Measure("root", "PE"), Measure("root", "B")]
+    found = gate(raw_of(events, CHANNELS), GatingPlan(()), spillover=matrix, measures=measures)
+    assert [found.values[measure].tolist() for measure in measures] == [[10.0], [10.0]]
+
+
+def test_a_fluorochrome_needs_its_matrix():
+    plan = GatingPlan((rectangle(0.0, None, axis=Axis("x", None, UNCOMPENSATED)),))
+    with pytest.raises(ChannelError, match="the file has no channel for x"):
+        gate(raw_of(np.ones((1, 6)), CHANNELS), plan, spillover=SPECTRAL)

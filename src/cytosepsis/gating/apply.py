@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.lowering import Lowered, Measure, compensations, lower_plan
+from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
+from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.kernels import walk
@@ -84,7 +85,7 @@ def gate(
     spillover
         Matrix for the axes whose compensation the plan leaves open. None: the file's own, where it
         has one; "none": they stay uncompensated. Axes for which the plan names a matrix, be it the
-        file's, keep to the plan.
+        file's, keep to the plan. Axes may name the fluorochromes of a matrix.
     measures
         Populations and channels whose linear values are collected in `values`.
 
@@ -97,14 +98,23 @@ def gate(
         role: (names,) if isinstance(names, str) else tuple(names)
         for role, names in (channels or {}).items()
     }
-    wanted = dict.fromkeys((*plan.channels, *(measure.channel for measure in measures)))
+    asked = asked_of(plan, measures)
+    given = spillover if isinstance(spillover, Spillover) else None
+    brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
+    unmixed = unmixed_names(asked, brought, roles, raw.pnn)
+    wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
     columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
     form = row_form(raw)
-    asked = compensations(plan, form, columns, measures)
-    own = spillover_of(raw.keywords) if _needs_own(asked, spillover) else None
-    matrix = own if spillover is None else None if spillover == "none" else spillover
+    used = compensations(plan, form, columns, measures)
+    own = spillover_of(raw.keywords) if _needs_own(used, spillover) else None
     lowered = lower_plan(
-        plan, form, tuple(columns.items()), spillover=matrix, own=own, measures=tuple(measures)
+        plan,
+        form,
+        tuple(columns.items()),
+        spillover=own if spillover is None else given,
+        own=own,
+        unmixed=tuple(unmixed.items()),
+        measures=tuple(measures),
     )
     counts, values, _ = _walk(raw, lowered, ())
     return Populations(raw, lowered, counts, values)
@@ -134,13 +144,15 @@ def _walk(
     scratch = _scratch(program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
-    first = 0
+    first, seen = 0, 0
     for block in walk_blocks(raw, row_form(raw)):
         rows = len(block)
+        if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
+            seen, views = block.ctypes.data, _views(block, bits, numbers)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, _views(block, bits, numbers), output, rows, first)
+        walk.walk(program, scratch, views, output, rows, first)
         for number, parts in enumerate(collected):
             parts.append(output.measured[number, : output.n_measured[number]].copy())
         first += rows
@@ -178,12 +190,17 @@ def _scratch(program: walk.Program) -> walk.Scratch:
     n_populations = len(program.kind) + 1
     dimensions = max(1, int(np.diff(program.dim_start).max(initial=1)))
     block = walk.BLOCK
+    alive = np.empty((n_populations, block), dtype=np.uint32)
+    alive[0] = np.arange(block)
+    member = np.zeros((n_populations, block), dtype=np.uint8)
+    member[0] = 1
     return walk.Scratch(
         sources=np.empty((len(program.source_column), block)),
         axes=np.empty((len(program.axis_start) - 1, block)),
-        alive=np.empty((n_populations, block), dtype=np.uint32),
+        divisor=np.empty(block),
+        alive=alive,
         n_alive=np.zeros(n_populations, dtype=np.int64),
-        member=np.zeros((n_populations, block), dtype=np.uint8),
+        member=member,
         gathered=np.empty((dimensions, block)),
         rows=np.empty(block, dtype=np.uint32),
         inside=np.empty(block, dtype=np.bool_),

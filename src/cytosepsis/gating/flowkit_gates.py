@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cytosepsis.compensation import Spillover
 from cytosepsis.errors import GatingError
 from cytosepsis.gating.plan import Axis, Ellipse, Gate, Polygon, Rectangle
 from cytosepsis.transforms import (
@@ -86,16 +85,6 @@ def region_of(gate: Any, name: str, parent: str, axes: Sequence[Axis]) -> Gate:
             return Ellipse(name, parent, axes, mean, rows, float(gate.distance_square), complement)
         case kind:
             raise GatingError(f"gate {name!r} is a {kind}, which cannot be applied")
-
-
-def classical(spillover: Spillover) -> Spillover:
-    """Return the matrix as it is; a spectral one cannot be applied in a plan yet."""
-    if not spillover.is_square:
-        raise GatingError(
-            f"matrix {spillover.source!r} has {len(spillover.fluorochromes)} fluorochromes and "
-            f"{len(spillover.detectors)} detectors; only square matrices can be applied in a plan"
-        )
-    return spillover
 
 
 def _bound(value: Any) -> float | None:

@@ -1,25 +1,28 @@
-"""Gating-ML 2.0: gates read by FlowKit; hierarchy, bounds and matrices read here.
+"""Gating-ML 2.0: gates read by FlowKit; hierarchy, bounds, ratios and matrices read here.
 
-FlowKit ignores transform bounds, fails on matrices that are not square and loses a gate whose
-operand is its own parent; so it is given a flat copy without matrices, and those are read here.
+FlowKit ignores transform bounds and that a matrix is inverted already, fails on matrices that are
+not square and on quadrants of a ratio, and loses a gate whose operand is its own parent; so it is
+given a flat copy without matrices, in which ratios are channels, and all that is read here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cytosepsis.compensation import Spillover
+from cytosepsis.compensation import MAX_CONDITION_NUMBER, Spillover
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.dependencies import in_order
-from cytosepsis.gating.flowkit_gates import classical, flowkit_door, region_of, transform_of
+from cytosepsis.gating.flowkit_gates import flowkit_door, region_of, transform_of
 from cytosepsis.gating.markup import (
     DATA_TYPE,
     GATING,
+    NOTES,
     TRANSFORMS,
     Element,
     as_file,
@@ -36,12 +39,14 @@ from cytosepsis.gating.plan import (
     Gate,
     GatingPlan,
     Operand,
+    Ratio,
     Rectangle,
     make_plan,
 )
 from cytosepsis.transforms import Transform
 
 _GATES = ("RectangleGate", "PolygonGate", "EllipsoidGate", "QuadrantGate", "BooleanGate")
+_NEW = "\ue000"  # before the id of a ratio that FlowKit takes for a channel's name
 _ADVICE = "Check the file against the Gating-ML 2.0 schema, or write the plan in TOML."
 
 
@@ -50,9 +55,11 @@ class _Document:
     """What a Gating-ML file says, apart from the gates themselves; keys are XML ids."""
 
     gates: dict[str, Element]  # in document order
+    notes: dict[str, dict[str, str]]  # what `gatingml_export` noted beside gates and matrices
     gate_of: dict[str, str]  # population → its gate: quadrants are populations, their gate is not
     parent_of: dict[str, str]  # gate → population, "" at the root
     transforms: dict[str, Transform]
+    ratios: dict[str, tuple[str, Ratio]]  # the channel that is divided, and by what
     spillovers: dict[str, Spillover]
 
 
@@ -62,18 +69,16 @@ def read_gatingml(path: str | Path, *, root: Element | None = None) -> GatingPla
     Raises
     ------
     GatingError
-        Not Gating-ML 2.0; a gate on a new dimension (ratio), which is not supported; references to
-        nothing, circles, and everything `make_plan` refuses.
+        Not Gating-ML 2.0; references to nothing, circles, and everything `make_plan` refuses.
     """
     path = Path(path)
     try:
         markup = read_markup(path) if root is None else root
-        _refuse_new_dimensions(markup)
         with flowkit_door(_ADVICE):
             strategy = _parsed(markup)
         document = _read_document(markup, strategy)
         gates = _gates(document, strategy)
-        used = tuple(document.spillovers.items())
+        used = tuple((_name_of(name, document), s) for name, s in document.spillovers.items())
         return make_plan(gates, used, path.name, strict_ellipses=False)
     except GatingError as error:
         error.file = str(path)  # make_plan knew only its name
@@ -84,7 +89,7 @@ def read_gatingml(path: str | Path, *, root: Element | None = None) -> GatingPla
 
 
 def _parsed(markup: Element) -> Any:
-    """FlowKit's strategy of the gates without parents and without matrices."""
+    """FlowKit's strategy of the gates without parents and matrices, ratios under our names."""
     from copy import deepcopy  # noqa: PLC0415
 
     from flowkit import parse_gating_xml  # noqa: PLC0415  (two seconds)
@@ -94,24 +99,15 @@ def _parsed(markup: Element) -> Any:
         flat.remove(element)
     for element in _gate_elements(flat):
         element.attrib.pop(GATING + "parent_id", None)
+        for dimension in list(element.iter(DATA_TYPE + "new-dimension")):
+            dimension.tag = DATA_TYPE + "fcs-dimension"
+            reference = dimension.attrib.pop(DATA_TYPE + "transformation-ref", "")
+            dimension.set(DATA_TYPE + "name", _NEW + reference)
     return parse_gating_xml(as_file(flat))
 
 
 def _gate_elements(markup: Element) -> list[Element]:
     return [element for element in markup if local_name(element) in _GATES]
-
-
-def _refuse_new_dimensions(markup: Element) -> None:
-    names = [
-        str(element.get(GATING + "id"))
-        for element in _gate_elements(markup)
-        if next(element.iter(DATA_TYPE + "new-dimension"), None) is not None
-    ]
-    if names:
-        raise GatingError(
-            f"{', '.join(names)}: gates on a ratio of channels (new-dimension) cannot be applied "
-            "yet; remove them from the plan"
-        )
 
 
 def _read_document(markup: Element, strategy: Any) -> _Document:
@@ -142,16 +138,45 @@ def _read_document(markup: Element, strategy: Any) -> _Document:
         for element in markup.findall(TRANSFORMS + "spectrumMatrix")
         if (name := str(element.get(TRANSFORMS + "id"))) in used
     }
-    return _Document(gates, gate_of, parent_of, transforms, spillovers)
+    ratios = {name: _ratio(element) for name, element in bounds.items() if _is_ratio(element)}
+    notes = {
+        name: _notes(element)
+        for name, element in [
+            *gates.items(),
+            *(
+                (str(m.get(TRANSFORMS + "id")), m)
+                for m in markup.findall(TRANSFORMS + "spectrumMatrix")
+            ),
+        ]
+    }
+    return _Document(gates, notes, gate_of, parent_of, transforms, ratios, spillovers)
+
+
+def _notes(element: Element) -> dict[str, str]:
+    note = element.find(f"{DATA_TYPE}custom_info/{NOTES}note")
+    return {} if note is None else {str(key): str(value) for key, value in note.items()}
+
+
+def _is_ratio(element: Element) -> bool:
+    return element.find(TRANSFORMS + "fratio") is not None
+
+
+def _ratio(element: Element) -> tuple[str, Ratio]:
+    """Read `fratio`: A (x - B) / (y - C), x before y; FlowKit has held the schema against it."""
+    fratio = element.find(TRANSFORMS + "fratio")
+    x, y = named(fratio.findall(DATA_TYPE + "fcs-dimension"))
+    a, b, c = (float(fratio.get(TRANSFORMS + key)) for key in "ABC")
+    return x, Ratio(y, a, b, c, *_bounds(element))
+
+
+def _bounds(element: Element) -> tuple[float | None, float | None]:
+    low, high = (element.get(TRANSFORMS + key) for key in ("boundMin", "boundMax"))
+    return None if low is None else float(low), None if high is None else float(high)
 
 
 def _bounded(xform: Any, element: Element) -> Transform | None:
-    low, high = (element.get(TRANSFORMS + key) for key in ("boundMin", "boundMax"))
-    return transform_of(
-        xform,
-        bound_min=None if low is None else float(low),
-        bound_max=None if high is None else float(high),
-    )
+    low, high = _bounds(element)
+    return transform_of(xform, bound_min=low, bound_max=high)
 
 
 def _spillover(element: Element, name: str) -> Spillover:
@@ -166,30 +191,81 @@ def _spillover(element: Element, name: str) -> Spillover:
         )
     except ValueError:  # FlowKit did not see the matrix, so no schema was held against it
         raise GatingError(f"matrix {name!r} has a coefficient that is not a number") from None
-    if element.get(TRANSFORMS + "matrix-inverted-already") in ("true", "1"):
-        # Kept as what it is the inverse of, so that every matrix of a plan means the same.
-        if len(fluorochromes) != len(detectors):
-            raise GatingError(f"matrix {name!r} is inverted already, but not square")
-        try:
-            rows = tuple(map(tuple, np.linalg.inv(np.array(rows)).tolist()))
-        except np.linalg.LinAlgError:
-            raise GatingError(f"matrix {name!r} is inverted already, and singular") from None
-    return classical(Spillover(tuple(detectors), tuple(fluorochromes), rows, name))
+    if str(element.get(TRANSFORMS + "matrix-inverted-already", "")).strip() in ("true", "1"):
+        rows = _inverted(rows, name, len(detectors), len(fluorochromes))
+    return Spillover(tuple(detectors), tuple(fluorochromes), rows, name)
+
+
+def _inverted(
+    rows: tuple[tuple[float, ...], ...], name: str, n_detectors: int, n_fluorochromes: int
+) -> tuple[tuple[float, ...], ...]:
+    """What a matrix is the (pseudo-)inverse of: every matrix of a plan means the same.
+
+    An inverted one has a row for every detector and a column for every fluorochrome.
+    """
+    if len(rows) != n_detectors or {len(row) for row in rows} != {n_fluorochromes}:
+        raise GatingError(
+            f"matrix {name!r} is inverted already, so it must have {n_detectors} rows (detectors) "
+            f"of {n_fluorochromes} coefficients (fluorochromes)"
+        )
+    weights = np.array(rows)
+    condition = float(np.linalg.cond(weights)) if np.isfinite(weights).all() else math.nan
+    if not condition <= MAX_CONDITION_NUMBER:
+        raise GatingError(
+            f"matrix {name!r} is inverted already, and singular: condition number {condition:.3g}, "
+            f"at most {MAX_CONDITION_NUMBER:.0e} is accepted"
+        )
+    square = n_detectors == n_fluorochromes
+    spectra = np.linalg.inv(weights) if square else np.linalg.pinv(weights)
+    return tuple(map(tuple, spectra.tolist()))
 
 
 def _gates(document: _Document, strategy: Any) -> list[Gate]:
     """Our gates in an order in which they can be applied, parents and operands by full path."""
     parsed = {name: strategy.get_gate(name, (ROOT,)) for name in document.gates}
     needs = {name: _needs(document, name, gate) for name, gate in parsed.items()}
+    regions = _complemented(document, parsed)
     paths: dict[str, str] = {"": ROOT}
     gates: list[Gate] = []
     for name in in_order(needs):
+        if name in regions.values():
+            continue
         parent = paths[document.parent_of[name]]
         for population, gate_name in document.gate_of.items():
             if gate_name == name:
-                paths[population] = f"{parent}/{population}"
-        gates += _converted(parsed[name], name, parent, paths, document)
+                paths[population] = f"{parent}/{_name_of(population, document)}"
+        made = _converted(parsed[regions.get(name, name)], name, parent, paths, document)
+        gates += [replace(gate, complement=True) for gate in made] if name in regions else made
     return gates
+
+
+def _name_of(population: str, document: _Document) -> str:
+    return document.notes.get(population, {}).get("name", population)
+
+
+def _complemented(document: _Document, parsed: Mapping[str, Any]) -> dict[str, str]:
+    """Gates that were written as the `not` of a region, which is no population: the region."""
+    used = [document.parent_of[name] for name in document.gates]
+    used += [
+        reference["ref"]
+        for gate in parsed.values()
+        if gate.gate_type == "BooleanGate"
+        for reference in gate.gate_refs
+    ]
+    found: dict[str, str] = {}
+    for name, gate in parsed.items():
+        if gate.gate_type != "BooleanGate" or gate.type != "not":
+            continue
+        (reference,) = gate.gate_refs
+        region = reference["ref"]
+        if (
+            document.notes.get(region, {}).get("region-of") == name
+            and not reference["complement"]
+            and used.count(region) == 1
+            and document.parent_of[region] == document.parent_of[name]
+        ):
+            found[name] = region
+    return found
 
 
 def _needs(document: _Document, name: str, gate: Any) -> list[str]:
@@ -215,12 +291,14 @@ def _converted(
                 Operand(paths[reference["ref"]], bool(reference["complement"]))
                 for reference in gate.gate_refs
             )
-            return [Boolean(name, parent, gate.type, operands)]
+            if document.notes[gate.gate_name].get("operands") == "1":
+                operands = tuple(dict.fromkeys(operands))  # one, twice for the standard's sake
+            return [Boolean(_name_of(name, document), parent, gate.type, operands)]
         case "QuadrantGate":
             return _quadrants(gate, parent, document)
         case _:
             axes = [_axis(d.id, d, name, document) for d in gate.dimensions]
-            return [region_of(gate, name, parent, axes)]
+            return [region_of(gate, _name_of(name, document), parent, axes)]
 
 
 def _quadrants(gate: Any, parent: str, document: _Document) -> list[Gate]:
@@ -246,14 +324,30 @@ def _axis(name: str, dimension: Any, gate: str, document: _Document) -> Axis:
     if reference is not None and reference not in document.transforms:
         raise GatingError(f"gate {gate!r}: transform {reference!r} is not a scale of the file")
     transform = document.transforms[reference] if reference is not None else None
+    ratio: Ratio | None = None
+    if name.startswith(_NEW):
+        name = name.removeprefix(_NEW)
+        if name not in document.ratios:
+            raise GatingError(f"gate {gate!r}: new dimension {name!r} is not a ratio of the file")
+        name, ratio = document.ratios[name]
     match dimension.compensation_ref:
         case "uncompensated" | None:
-            return Axis(name, transform, UNCOMPENSATED)
+            return Axis(name, transform, UNCOMPENSATED, ratio)
         case "FCS":
-            return Axis(name, transform, FILE_COMPENSATION)
+            return Axis(name, transform, FILE_COMPENSATION, ratio)
         case matrix:
             spillover = document.spillovers.get(matrix)
-            if spillover is not None and spillover.is_square and name in spillover.fluorochromes:
-                # The standard names the fluorochrome here; its own detector is what files have.
-                name = spillover.detectors[spillover.fluorochromes.index(name)]
-            return Axis(name, transform, str(matrix))
+            if ratio is not None:
+                ratio = replace(ratio, divisor=_detector(ratio.divisor, spillover))
+            label = _name_of(str(matrix), document)
+            return Axis(_detector(name, spillover), transform, label, ratio)
+
+
+def _detector(name: str, spillover: Spillover | None) -> str:
+    """What files have of a fluorochrome that the standard names: its own detector, if it has one.
+
+    A fluorochrome of a spectral matrix has none, and keeps its name.
+    """
+    if spillover is not None and spillover.is_square and name in spillover.fluorochromes:
+        return spillover.detectors[spillover.fluorochromes.index(name)]
+    return name

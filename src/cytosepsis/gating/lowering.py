@@ -8,14 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from cytosepsis.compensation import Spillover, match_detectors, unmixing
-from cytosepsis.errors import CompensationError, GatingError
+from cytosepsis.compensation import Spillover
+from cytosepsis.errors import GatingError
 from cytosepsis.gating import carry
+from cytosepsis.gating.mixing import Compensation, Mix, is_never_compensated
 from cytosepsis.gating.plan import (
     DEFAULT_COMPENSATION,
     FILE_COMPENSATION,
     ROOT,
-    UNCOMPENSATED,
     Axis,
     Boolean,
     Ellipse,
@@ -29,7 +29,6 @@ from cytosepsis.gating.plan import (
 )
 from cytosepsis.gating.row_form import RowForm
 from cytosepsis.kernels import regions, walk
-from cytosepsis.panel import is_scatter
 from cytosepsis.transforms import Transform, lower
 
 
@@ -59,6 +58,7 @@ def lower_plan(
     *,
     spillover: Spillover | None,
     own: Spillover | None = None,
+    unmixed: tuple[tuple[tuple[str, str], str], ...] = (),
     measures: tuple[Measure, ...] = (),
 ) -> Lowered:
     """Lower a plan for files of one form; such files are many, so the program is kept.
@@ -70,16 +70,24 @@ def lower_plan(
     form
         What the walk has to know of the file's rows.
     columns
-        Column of every channel that the plan and the measures name.
+        Column of every channel that the plan and the measures name, fluorochromes aside.
     spillover
         What an axis is compensated with where the plan leaves it open; None: nothing.
     own
         The file's own matrix, for axes of which the plan says that it be used; None: nothing.
+    unmixed
+        The fluorochrome of a matrix that a channel means under a compensation, where it means one.
     measures
         Populations and channels whose values the walk hands on.
 
     """
-    builder = _Builder(form, dict(columns), _Compensation(plan, form, spillover, own))
+    compensation = Compensation(
+        form,
+        {DEFAULT_COMPENSATION: spillover, FILE_COMPENSATION: own, **dict(plan.spillovers)},
+        dict(columns),
+        dict(unmixed),
+    )
+    builder = _Builder(form, compensation)
     for gate in plan:
         builder.add_gate(gate)
     for measure in measures:
@@ -91,15 +99,22 @@ def compensations(
     plan: GatingPlan, form: RowForm, columns: Mapping[str, int], measures: Sequence[Measure]
 ) -> set[str]:
     """Return the names of the compensations that a plan and measures ask for on this file."""
-    asked = [(axis.channel, axis.compensation) for gate in plan for axis in axes_of(gate)]
-    asked += [(measure.channel, measure.compensation) for measure in measures]
-    return {name for channel, name in asked if not is_never_compensated(form, columns[channel])}
+    return {
+        name
+        for channel, name in asked_of(plan, measures)
+        if channel in columns and not is_never_compensated(form, columns[channel])
+    }
 
 
-def is_never_compensated(form: RowForm, column: int) -> bool:
-    """Whether a column is scatter or time, which no matrix changes."""
-    parameter = form.parameters[column]
-    return parameter.is_time or is_scatter(parameter.pnn)
+def asked_of(plan: GatingPlan, measures: Sequence[Measure]) -> list[tuple[str, str]]:
+    """List every channel that a plan and measures ask for, with its compensation."""
+    asked = [
+        (channel, axis.compensation)
+        for gate in plan
+        for axis in axes_of(gate)
+        for channel in axis.channels
+    ]
+    return asked + [(measure.channel, measure.compensation) for measure in measures]
 
 
 _OPEN = (np.nan, np.nan)
@@ -113,65 +128,6 @@ class _Dim:
     transform: int
     limits: tuple[float, float]
     sure: carry.Band
-
-
-class _Compensation:
-    """Which sources, with which weights, make a compensated column."""
-
-    def __init__(
-        self,
-        plan: GatingPlan,
-        form: RowForm,
-        spillover: Spillover | None,
-        own: Spillover | None,
-    ) -> None:
-        self.form = form
-        self.matrices: dict[str, Spillover | None] = {
-            DEFAULT_COMPENSATION: spillover,
-            FILE_COMPENSATION: own,
-            **dict(plan.spillovers),
-        }
-        self.rows: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
-
-    def terms(self, axis: Axis, column: int) -> tuple[tuple[int, float], ...]:
-        """(column, weight) of every detector that the axis reads."""
-        alone = ((column, 1.0),)
-        if axis.compensation == UNCOMPENSATED or is_never_compensated(self.form, column):
-            return alone
-        if axis.compensation not in self.rows:
-            self.rows[axis.compensation] = self._unmixing_rows(axis.compensation)
-        return self.rows[axis.compensation].get(column, alone)
-
-    def _unmixing_rows(self, name: str) -> dict[int, tuple[tuple[int, float], ...]]:
-        spillover = self._spillover(name)
-        if spillover is None:
-            return {}
-        if not spillover.is_square:
-            raise CompensationError(
-                f"the spectral matrix of {spillover.source or name} unmixes "
-                f"{', '.join(spillover.fluorochromes)}, not {', '.join(spillover.detectors)}; "
-                "gates on unmixed fluorochromes are not supported yet"
-            )
-        columns = match_detectors(spillover, [p.pnn for p in self.form.parameters])
-        weights = unmixing(spillover)
-        return {
-            column: tuple(
-                (source, float(weights[i, j]))
-                for i, source in enumerate(columns)
-                if weights[i, j] != 0.0  # an absent share must not turn infinity into NaN
-            )
-            for j, column in enumerate(columns)
-        }
-
-    def _spillover(self, name: str) -> Spillover | None:
-        try:
-            return self.matrices[name]
-        except KeyError:
-            brought = (DEFAULT_COMPENSATION, FILE_COMPENSATION)
-            known = ", ".join(key for key in self.matrices if key not in brought) or "none"
-            raise CompensationError(
-                f"the plan refers to the matrix {name!r}; it brings: {known}"
-            ) from None
 
 
 @dataclass(slots=True)
@@ -195,14 +151,12 @@ class _Ragged:
 class _Builder:
     """Collects sources, axes, transforms and steps, each once, and schedules their computing."""
 
-    def __init__(
-        self, form: RowForm, columns: Mapping[str, int], compensation: _Compensation
-    ) -> None:
-        self.form, self.columns, self.compensation = form, columns, compensation
+    def __init__(self, form: RowForm, compensation: Compensation) -> None:
+        self.form, self.compensation = form, compensation
         self.populations: dict[str, int] = {ROOT: 0}
         self.ancestors: list[tuple[int, ...]] = [(0,)]  # of each population, itself included
         self.sources: dict[int, int] = {}
-        self.axes: dict[tuple[tuple[int, float], ...], int] = {}
+        self.axes: dict[Mix, int] = {}
         self.transforms: dict[Transform, int] = {}
         self.kind: list[int] = []
         self.parent: list[int] = []
@@ -282,11 +236,12 @@ class _Builder:
 
     def _add_dims(self, kind: int, parent: int, dims: Sequence[_Dim], flip: bool) -> None:
         """Order a step's dimensions, cheap ones first: they narrow what the dear ones cost."""
-        terms = list(self.axes)
-        order = sorted(range(len(dims)), key=lambda k: (len(terms[dims[k].axis]), k))
+        mixes = list(self.axes)
+        n_terms = [len(mixes[dim.axis].terms) for dim in dims]
+        order = sorted(range(len(dims)), key=lambda k: (n_terms[k], k))
         # Bare shapes are tested whole at once: leaving events out first would cost as much.
         bare = kind != walk.RECTANGLE and all(
-            dim.transform < 0 and len(terms[dim.axis]) == 1 for dim in dims
+            dim.transform < 0 and n == 1 for dim, n in zip(dims, n_terms, strict=True)
         )
         # Where values of this step will be found again: those of its first dimension by all of
         # the parent's events, the others by its own population (by nobody, if that is flipped).
@@ -299,7 +254,7 @@ class _Builder:
             self.slots.append(k)
             self.narrows.append(not bare)
             following = order[place + 1] if place + 1 < len(order) else None
-            dear = following is None or len(terms[dims[following].axis]) > 1
+            dear = following is None or n_terms[following] > 1
             self.settles.append(dear and not bare and kind != walk.MEASURE)
             self._schedule(parent, later, place == 0, dims[k].axis)
         self.dims.add([dims[k].axis for k in order])
@@ -309,7 +264,8 @@ class _Builder:
         known = {*self.ancestors[parent], later}
         place = parent if first else later
         mixes = [] if self.mixed.get(axis, set()) & known else [axis]
-        sources = [self.sources[column] for column, _ in list(self.axes)[axis]] if mixes else []
+        terms = list(self.axes)[axis].terms if mixes else ()
+        sources = [self.sources[column] for column, _ in terms]
         loads = [s for s in dict.fromkeys(sources) if not self.loaded.get(s, set()) & known]
         for what, numbers in ((self.mixed, mixes), (self.loaded, loads)):
             for number in numbers:
@@ -320,10 +276,10 @@ class _Builder:
     # -- dimensions
 
     def _axis(self, axis: Axis) -> int:
-        terms = self.compensation.terms(axis, self.columns[axis.channel])
-        for column, _ in terms:
+        mix = self.compensation.mix(axis)
+        for column, _ in mix.terms:
             self.sources.setdefault(column, len(self.sources))
-        return self.axes.setdefault(terms, len(self.axes))
+        return self.axes.setdefault(mix, len(self.axes))
 
     def _transform(self, transform: Transform | None) -> int:
         if transform is None:
@@ -361,9 +317,11 @@ class _Builder:
     def program(self) -> walk.Program:
         axes, transforms = _Ragged(), [lower(t) for t in self.transforms]
         weights: list[float] = []
-        for terms in self.axes:
-            axes.add([self.sources[column] for column, _ in terms])
-            weights += [weight for _, weight in terms]
+        divisors: list[int] = []
+        for mix in self.axes:
+            divisors.append(len(weights) + mix.n_dividend)
+            axes.add([self.sources[column] for column, _ in mix.terms])
+            weights += [weight for _, weight in mix.terms]
         tables = _Ragged()
         for transform in transforms:
             tables.add(transform.table.tolist())
@@ -388,6 +346,8 @@ class _Builder:
             axis_start=axis_start,
             axis_source=axis_source,
             axis_weight=np.array(weights, dtype=np.float64),
+            axis_divisor=np.array(divisors, dtype=np.int64),
+            axis_ratio=np.array([mix.ratio for mix in self.axes]).reshape(-1, 5),
             transform_kind=np.array([t.kind for t in transforms], dtype=np.int64),
             transform_numbers=np.array([t.numbers for t in transforms]).reshape(len(transforms), 8),
             table_start=table_start,

@@ -12,6 +12,7 @@ from typing import Any
 
 from cytosepsis.errors import GatingError
 from cytosepsis.gating.plan import (
+    DEFAULT_COMPENSATION,
     ROOT,
     UNCOMPENSATED,
     Axis,
@@ -21,6 +22,7 @@ from cytosepsis.gating.plan import (
     GatingPlan,
     Operand,
     Polygon,
+    Ratio,
     Rectangle,
     examine,
 )
@@ -200,16 +202,24 @@ def _axis(table: TomlTable, key: str, transforms: Mapping[str, Transform | None]
     if not isinstance(value, Mapping):
         return Axis("" if value is MISSING else str(value))
     axis = table.child(key, value)
-    axis.refuse_others(("channel", "transform", "compensated"), " of an axis")
+    axis.refuse_others(("channel", "transform", "compensated", "ratio"), " of an axis")
     name = axis.text("transform", "")
     if name and name not in transforms:
         axis.fault(
             "transform", f"no transform {name!r} in [transforms]; {suggestion(name, transforms)}"
         )
-    made = Axis(axis.text("channel"), transforms.get(name))
-    if axis.flag("compensated", True):
-        return made
-    return Axis(made.channel, made.transform, UNCOMPENSATED)
+    compensation = DEFAULT_COMPENSATION if axis.flag("compensated", True) else UNCOMPENSATED
+    ratio = _ratio(axis.child("ratio")) if "ratio" in axis.values else None
+    return Axis(axis.text("channel"), transforms.get(name), compensation, ratio)
+
+
+def _ratio(table: TomlTable) -> Ratio:
+    table.refuse_others(("divisor", "A", "B", "C", *_BOUNDS), " of a ratio")
+    bounds = {field: table.number(key) for key, field in _BOUNDS.items() if key in table.values}
+    factor, offset, divisor_offset = (
+        table.number(key, default) for key, default in (("A", 1.0), ("B", 0.0), ("C", 0.0))
+    )
+    return Ratio(table.text("divisor"), factor, offset, divisor_offset, **bounds)
 
 
 def _rectangle(table: TomlTable, head: _Head) -> list[Gate]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-from cytosepsis.kernels.decode import Rows, Views, decode_all, decode_rows
+from cytosepsis.kernels.decode import FLOAT64_SWAPPED, Rows, Views, decode_all, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
 
@@ -49,6 +49,9 @@ class Program(NamedTuple):
     axis_start: Ints
     axis_source: Ints
     axis_weight: Floats
+    # a ratio's divisor is combined of the axis's terms from here on; else this is their end
+    axis_divisor: Ints
+    axis_ratio: Floats  # (n, 5): factor, offset, divisor's offset, least, most (NaN: no bound)
     # transforms
     transform_kind: Ints
     transform_numbers: Floats  # (n, 8)
@@ -84,6 +87,7 @@ class Scratch(NamedTuple):
 
     sources: Floats  # (n_sources, BLOCK)
     axes: Floats  # (n_axes, BLOCK)
+    divisor: Floats  # (BLOCK,)
     alive: Rows  # (n_populations, BLOCK): rows of the block, ascending
     n_alive: Ints  # (n_populations,)
     member: NDArray[np.uint8]  # (n_populations, BLOCK)
@@ -122,9 +126,29 @@ def load(program: Program, scratch: Scratch, views: Views, d: int, rows: Rows, n
         a = program.mix_axis[k]
         first = program.axis_start[a]
         out = scratch.axes[a]
-        for t in range(first, program.axis_start[a + 1]):
+        divisor = program.axis_divisor[a]
+        for t in range(first, divisor):
             source = scratch.sources[program.axis_source[t]]
             mix(out, source, rows, n_rows, dense, program.axis_weight[t], t == first)
+        for t in range(divisor, program.axis_start[a + 1]):
+            source = scratch.sources[program.axis_source[t]]
+            weight = program.axis_weight[t]
+            mix(scratch.divisor, source, rows, n_rows, dense, weight, t == divisor)
+        if divisor < program.axis_start[a + 1]:
+            divide(out, scratch.divisor, rows, n_rows, dense, program.axis_ratio[a])
+
+
+@kernel
+def divide(out: Floats, divisor: Floats, rows: Rows, n_rows: int, dense: bool, r: Floats) -> None:
+    """Replace out by its bounded ratio to the divisor; by zero: infinite, or NaN."""
+    for i in range(n_rows if dense else len(rows)):
+        row = np.uint32(i) if dense else rows[i]
+        value = r[0] * ((out[row] - r[1]) / (divisor[row] - r[2]))
+        if value < r[3]:
+            value = r[3]
+        elif value > r[4]:
+            value = r[4]
+        out[row] = value
 
 
 @kernel
@@ -367,10 +391,7 @@ def walk_block(
     program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
-    for row in range(n_rows):
-        scratch.alive[0, row] = row
-        scratch.member[0, row] = 1
-    scratch.n_alive[0] = n_rows
+    scratch.n_alive[0] = n_rows  # its rows and memberships never change
     output.counts[0] += n_rows
     number = 0
     for step in range(len(program.kind)):
@@ -402,12 +423,14 @@ def walk(
     stride = program.stride
     for first in range(0, n_rows, BLOCK):
         item = np.uint64(first) * stride
+        # a swapped double is read as two words
+        word = item + item if program.code == FLOAT64_SWAPPED else item
         block = Views(
             views.f32[item:],
             views.f64[item:],
             views.u8[item:],
             views.u16[item:],
-            views.u32[item:],
+            views.u32[word:],
             views.bits32,
             views.float32,
             views.float64,
