@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
+    from cytosepsis.gating.gatingml_export import write_gatingml
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
@@ -60,6 +61,7 @@ _HOMES = {
     "fcs": ("RawEvents", "read_fcs", "read_keywords"),
     "flags": ("FLAGS", "Flag"),
     "gating.apply": ("Populations", "gate"),
+    "gating.gatingml_export": ("write_gatingml",),
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
@@ -112,6 +114,7 @@ __all__ = [
     "run_study",
     "simulate_study",
     "spillover_of",
+    "write_gatingml",
 ]
 
 
