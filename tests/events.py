@@ -27,6 +27,6 @@ def raw_of(
         keywords=MappingProxyType(dict(keywords)),
         parameters=parameters,
         n_events=len(values),
-        layout=Layout("D", None, 8 * len(pnn), 0),
+        layout=Layout("D", None, 64 * len(pnn), 0),
         decoded=values,
     )

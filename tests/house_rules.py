@@ -25,8 +25,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "flowutils": (),
     "numba": ("kernels/",),
     "llvmlite": ("kernels/",),
-    "distributed": ("study.py",),
-    "dask": ("study.py",),
+    "distributed": ("cluster.py",),
+    "dask": ("cluster.py",),
     "lxml": ("gating/markup.py",),
     "pandas": (),
 }

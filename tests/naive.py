@@ -49,6 +49,21 @@ def decoded(
     return rows
 
 
+def unpacked(data: bytes, widths: Sequence[int], n_rows: int, big_endian: bool) -> list[list[int]]:
+    """Rows of integers from one stream of bits, written out as 0s and 1s."""
+    forms = [f"{byte:08b}" for byte in data]
+    stream = "".join(forms if big_endian else (form[::-1] for form in forms))
+    rows, place = [], 0
+    for _ in range(n_rows):
+        row = []
+        for bits in widths:
+            digits = stream[place : place + bits]
+            row.append(int(digits if big_endian else digits[::-1], 2))
+            place += bits
+        rows.append(row)
+    return rows
+
+
 # --- transforms: the published formulas, in decimal numbers of 60 digits, roots by halving
 
 DIGITS = 60

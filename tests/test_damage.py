@@ -138,35 +138,27 @@ def test_an_edited_plan_counts_in_the_same_process(study: Study, tmp_path: Path)
     assert counts[0] > counts[1] == 0
 
 
-def test_one_of_each_damage_leaves_the_others_as_they_are(study: Study, tmp_path: Path) -> None:
-    whole = original(study)
-    bad = {
-        "empty": b"",
-        "garbage": b"garbage" * 100,
-        "cut": whole[:-700],
-        "missing": None,
-    }
-    samples = []
-    for name, data in bad.items():
-        path = tmp_path / f"{name}.fcs"
-        if data is not None:
-            path.write_bytes(data)
-        samples.append(replace(study.samples[0], sample_id=name, file=path.name, path=str(path)))
-    sound = run_study(study, tmp_path / "sound")
-    mixed = replace(study, samples=(samples[0], *study.samples, *samples[1:]))
-    results = run_study(mixed, tmp_path / "mixed")
-    assert (results.run.n_failed, results.run.n_unforeseen) == (4, 0)
-    failed = results.table("samples").filter(pl.col("sample_id").is_in(list(bad)))
-    codes = dict(zip(failed["sample_id"], failed["error_code"], strict=True))
-    assert codes == {
+def test_each_fault_costs_its_own_row_and_no_other(tmp_path: Path) -> None:
+    faults = {
+        "truncated": "truncated",
         "empty": "empty",
         "garbage": "not_fcs",
-        "cut": "truncated",
         "missing": "missing",
+        "missing_channel": "channel_missing",
+        "no_events": "no_events",
+        "wrong_tot": "truncated",
+    }
+    simulate_study(tmp_path / "good", SETTINGS)
+    simulate_study(tmp_path / "bad", replace(SETTINGS, faults=tuple(faults)))
+    good = run_study(load_study(tmp_path / "good"), out=tmp_path / "good_results")
+    bad = run_study(load_study(tmp_path / "bad"), out=tmp_path / "bad_results")
+    failed = bad.table("samples").filter(pl.col("status") == "failed")
+    assert dict(failed.select("sample_id", "error_code").iter_rows()) == {
+        f"F_{fault}": code for fault, code in faults.items()
     }
     assert failed["error"].null_count() == 0
-    for name in ("samples", "populations", "intensities", "calibrations", "abc"):
-        left = results.table(name)
-        if "sample_id" in left.columns:
-            left = left.filter(~pl.col("sample_id").is_in(list(bad)))
-        assert left.equals(sound.table(name)), name
+    for name in ("samples", "populations", "intensities", "abc", "patients", "marker_values"):
+        rows = good.table(name)
+        key = "sample_id" if "sample_id" in rows.columns else "patient_id"
+        same = bad.table(name).filter(pl.col(key).is_in(rows[key].implode()))
+        assert same.equals(rows), name

@@ -202,6 +202,15 @@ def test_a_doubtful_run_is_flagged_named_or_not():
     assert choose([run], sample(bead_run="B1")).flags == ("beads_doubtful",)
 
 
+def test_a_sample_hears_how_its_own_assay_judged_the_beads():
+    strict = beads(status="flagged", flags=("slope",), assays=("strict",))
+    runs = [strict, beads(assays=("lenient", "mhladr"))]
+    both = {"assays": (assay(), assay("strict"))}
+    assert choose(runs, **both).flags == ()
+    assert choose(runs, sample(assay="strict"), **both).flags == ("beads_doubtful",)
+    assert choose(runs, sample(bead_run="B1", assay="strict"), **both).flags == ("beads_doubtful",)
+
+
 def test_a_named_run_that_failed_gives_no_line_and_says_why():
     chosen = choose([failed_beads(), beads("B2")], sample(bead_run="B1"))
     assert (chosen.calibration, chosen.flags) == (None, ("beads_failed",))

@@ -1,8 +1,9 @@
 """FCS files: checked metadata and the events, block by block. The only door to FlowKit's reader.
 
-FlowKit's parser (`FlowData`, on which `flowkit.Sample` is built) has to accept HEADER and TEXT;
-uniform float and integer DATA is then read in blocks into a reused buffer, anything else is decoded
-by FlowKit as a whole. Blocks, not a map: a mapped file that shrinks kills the process.
+FlowKit's parser (`FlowData`, on which `flowkit.Sample` is built) is a witness: that it refuses
+HEADER or TEXT is noted. DATA is read here, in blocks into a reused buffer: uniform floats and
+integers of 8, 16 and 32 bits as they lie, anything else decoded block by block. Blocks, not a map:
+a mapped file that shrinks kills the process.
 """
 
 from __future__ import annotations
@@ -20,28 +21,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import FcsError
+from cytosepsis.fcs_decode import decode_rows, free_text_rows
 from cytosepsis.fcs_layout import (
     Layout,
     Note,
     Parameter,
     check_mode,
-    first_byte_of,
     integer_of,
-    layout_of,
+    layouts_of,
     parameters_of,
     time_step_of,
 )
-from cytosepsis.fcs_text import read_header, read_text
+from cytosepsis.fcs_place import Truncated, locate
+from cytosepsis.fcs_sets import DataSet, choose
 from cytosepsis.fcs_time import acquisition_time
 
 BLOCK_BYTES = 4 * 2**20  # per read: large enough to be fast, small enough to stay in cache
+WITNESSED_TEXT = 4 * 2**20  # bytes of TEXT; FlowIO takes seconds and 6 times the memory beyond
 
 
 @dataclass(frozen=True, slots=True)
 class RawEvents:
     """One data set of an FCS file: its checked metadata, and its events on request.
 
-    Nothing of the size of the file is held, but where FlowKit had to decode it (`decoded`).
+    Nothing of the size of the file is held, but of events that were given in memory (`decoded`).
     """
 
     path: str
@@ -53,6 +56,8 @@ class RawEvents:
     notes: tuple[Note, ...] = ()
     time_step: float = 1.0  # seconds per unit of the time parameter ($TIMESTEP)
     decoded: NDArray[np.float64] | None = None  # (n_events, n_parameters), as stored
+    dataset: int = 0  # which of the file's data sets
+    n_data_sets: int = 1  # as far as was looked for: all where none was chosen
 
     @property
     def pnn(self) -> tuple[str, ...]:
@@ -68,6 +73,11 @@ class RawEvents:
     def n_parameters(self) -> int:
         """Number of columns."""
         return len(self.parameters)
+
+    @property
+    def note_codes(self) -> tuple[str, ...]:
+        """Codes of the notes, each once."""
+        return tuple(dict.fromkeys(note.code for note in self.notes))
 
     @property
     def cytometer(self) -> str | None:
@@ -86,37 +96,60 @@ class RawEvents:
     def blocks(self, *, rows: int | None = None) -> Iterator[NDArray[Any]]:
         """Yield the stored events in blocks of rows, in file order.
 
-        Each block is a (n, n_parameters) array of `layout.dtype` (byte order as in the file) that
-        is valid until the next one is asked for; a decoded file yields one float64 array. Integer
-        masks are not applied. FcsError where the file has become shorter, or gone, since it was
-        read.
+        Each block is a (n, n_parameters) array that is valid until the next one is asked for: of
+        `layout.dtype` with the file's byte order and integer masks not applied; without a dtype,
+        float64 with masks applied. FcsError where the file has become shorter, or gone, since it
+        was read.
         """
         if self.decoded is not None:
             yield self.decoded
             return
-        assert self.layout.dtype is not None
-        per_block = rows or max(1, BLOCK_BYTES // self.layout.row_bytes)
-        per_block = min(per_block, max(1, self.n_events))
-        buffer = np.empty((per_block, self.n_parameters), dtype=self.layout.dtype)
         try:
             with Path(self.path).open("rb", buffering=0) as handle:
-                handle.seek(self.layout.first_byte)
-                for first in range(0, self.n_events, per_block):
-                    block = buffer[: min(per_block, self.n_events - first)]
-                    _read_fully(handle, block, self.path)
-                    yield block
+                yield from self._read_blocks(handle, rows)
         except OSError as error:
             raise FcsError(
                 f"cannot be read any more: {error.strerror}", code="unreadable", file=self.path
             ) from error
+        except FcsError as error:
+            raise error.with_context(file=self.path) from error.__cause__
+
+    def _read_blocks(self, handle: BinaryIO, rows: int | None) -> Iterator[NDArray[Any]]:
+        layout = self.layout
+        row_size = layout.row_bytes if layout.dtype is not None else 8 * self.n_parameters
+        per_block = max(1, min(rows or BLOCK_BYTES // max(row_size, 1), self.n_events))
+        handle.seek(layout.first_byte)
+        if layout.dtype is not None:
+            buffer = np.empty((per_block, self.n_parameters), dtype=layout.dtype)
+            for first in range(0, self.n_events, per_block):
+                block = buffer[: min(per_block, self.n_events - first)]
+                _read_fully(handle, block)
+                yield block
+        elif layout.row_bits == 0:
+            yield from free_text_rows(handle, layout, self.n_events, per_block)
+        else:
+            yield from self._decoded_blocks(handle, per_block)
+
+    def _decoded_blocks(self, handle: BinaryIO, per_block: int) -> Iterator[NDArray[np.float64]]:
+        if self.layout.row_bits % 8:
+            per_block = -(-per_block // 8) * 8  # eight rows end at a whole byte
+        raw = np.empty(self.layout.bytes_of(per_block), dtype=np.uint8)
+        buffer = np.empty((per_block, self.n_parameters))
+        for first in range(0, self.n_events, per_block):
+            block = buffer[: min(per_block, self.n_events - first)]
+            stored = raw[: self.layout.bytes_of(len(block))]
+            _read_fully(handle, stored)
+            decode_rows(stored, self.layout, block)
+            yield block
 
     def stored(self) -> NDArray[np.float64]:
         """Numbers as stored, bit masks applied: float64 (n_events, n_parameters)."""
         out = np.empty((self.n_events, self.n_parameters))
         first = 0
+        masked = bool(self.layout.masks) and self.decoded is None and self.layout.dtype is not None
         for block in self.blocks():
             rows = out[first : first + len(block)]
-            if self.layout.masks and self.decoded is None:
+            if masked:
                 assert self.layout.dtype is not None
                 masks = np.array(self.layout.masks, dtype=self.layout.dtype.newbyteorder("="))
                 rows[...] = block & masks
@@ -149,16 +182,14 @@ def linearize(events: NDArray[np.float64], raw: RawEvents) -> None:
             events[:, index] /= parameter.applied_gain
 
 
-def _read_fully(handle: Any, block: NDArray[Any], path: str) -> None:
+def _read_fully(handle: BinaryIO, block: NDArray[Any]) -> None:
     view = block.reshape(-1).view(np.uint8).data
     done = 0
     while done < len(view):
-        got = handle.readinto(view[done:])
+        got = handle.readinto(view[done:])  # type: ignore[attr-defined]
         if not got:
             raise FcsError(
-                "the file became shorter while it was read; copy it again",
-                code="truncated",
-                file=path,
+                "the file became shorter while it was read; copy it again", code="truncated"
             )
         done += got
 
@@ -169,12 +200,15 @@ def _read_fully(handle: Any, block: NDArray[Any], path: str) -> None:
 def read_keywords(path: str | Path, *, dataset: int | None = None) -> RawEvents:
     """Metadata of an FCS file, events untouched: like `read_fcs`, but DATA may be damaged.
 
-    Offsets and counts of DATA are not checked and nothing is decoded; for listings and checks.
+    Offsets and counts of DATA are not checked, and of several data sets the first is taken where
+    `read_fcs` would ask; for listings and checks.
     """
-    return _open(path, dataset, check_data=False)
+    return _open(path, dataset, None)
 
 
-def read_fcs(path: str | Path, *, dataset: int | None = None) -> RawEvents:
+def read_fcs(
+    path: str | Path, *, dataset: int | None = None, truncated: Truncated = "refuse"
+) -> RawEvents:
     """Read and check one data set of an FCS file.
 
     Parameters
@@ -182,22 +216,27 @@ def read_fcs(path: str | Path, *, dataset: int | None = None) -> RawEvents:
     path
         The file.
     dataset
-        Which of several data sets, from 0; None accepts files that hold one.
+        Which of several data sets, from 0. None accepts files that hold one, and of Beckman's LMD
+        files takes the one of high resolution, with a note.
+    truncated
+        What to do with a file that is shorter than it says: "refuse", or "allow" the whole rows
+        that are there, with a note.
 
     Raises
     ------
     FcsError
         The file is missing, is no FCS file, contradicts itself, is shorter than it says, or holds
-        several data sets and none was chosen. `code` says which.
+        several data sets and none was chosen. `code` says which (docs/fcs-support.md).
 
     """
-    return _open(path, dataset, check_data=True)
+    assert truncated in ("refuse", "allow"), f"truncated: refuse or allow, not {truncated!r}"
+    return _open(path, dataset, truncated)
 
 
-def _open(path: str | Path, dataset: int | None, *, check_data: bool) -> RawEvents:
+def _open(path: str | Path, dataset: int | None, truncated: Truncated | None) -> RawEvents:
     try:
         with Path(path).open("rb") as handle:
-            return _read_data_set(handle, str(path), dataset, check_data=check_data)
+            return _read_data_set(handle, str(path), dataset, truncated)
     except FcsError as error:
         raise error.with_context(file=str(path), step="read") from error.__cause__
     except FileNotFoundError as error:
@@ -209,137 +248,70 @@ def _open(path: str | Path, dataset: int | None, *, check_data: bool) -> RawEven
 
 
 def _read_data_set(
-    handle: BinaryIO, path: str, dataset: int | None, *, check_data: bool
+    handle: BinaryIO, path: str, dataset: int | None, truncated: Truncated | None
 ) -> RawEvents:
-    offset = _data_set_offset(handle, dataset)
-    header = read_header(handle, offset)
-    text = read_text(handle, header, offset)
-    notes = [Note(*note) for note in text.notes]
-    if dataset is None and integer_of(text.keywords, "$NEXTDATA", default=0) != 0:
-        count = len(data_set_offsets(handle))
-        if count > 1 and check_data:
-            raise FcsError(
-                f"the file holds {count} data sets; choose one (dataset=0 …)",
-                code="several_data_sets",
-            )
-        if count == 1:
-            notes.append(Note("next_data_missing", "$NEXTDATA leads to no other data set"))
-    check_mode(text.keywords)
-    parameters = parameters_of(text.keywords, notes)
-    layout = layout_of(text.keywords, parameters)
-    n_events = integer_of(text.keywords, "$TOT", default=None if check_data else 0)
-    size = handle.seek(0, os.SEEK_END)
-    if check_data and layout.row_bytes:
-        first = first_byte_of(header, text, n_events * layout.row_bytes, size - offset, notes)
-        layout = replace(layout, first_byte=offset + first)
+    """Read HEADER and TEXT, and find DATA; `truncated` None: DATA is not looked at."""
+    notes: list[Note] = []
+    number, count, found = choose(handle, dataset, notes, listing=truncated is None)
+    keywords = found.text.keywords
+    notes += [Note(*note) for note in found.text.notes]
+    check_mode(keywords, notes)
+    parameters = parameters_of(keywords, notes)
+    layouts = layouts_of(keywords, parameters, notes)
+    layout = layouts[0]
+    if truncated is None:
+        n_events = integer_of(keywords, "$TOT", default=0)
+    else:
+        size = handle.seek(0, os.SEEK_END) - found.offset
+        extent = locate(
+            found.header, keywords, layouts, size=size, notes=notes, truncated=truncated
+        )
+        n_events, layout = extent.n_events, extent.layout
+        layout = replace(layout, first_byte=found.offset + layout.first_byte)
+    time_step = time_step_of(keywords, notes)
+    if truncated is not None:
+        notes += _flowkits_word(handle, found)
     raw = RawEvents(
         path=path,
-        version=header.version,
-        keywords=MappingProxyType(text.keywords),
+        version=found.header.version,
+        keywords=MappingProxyType(keywords),
         parameters=parameters,
         n_events=n_events,
         layout=layout,
         notes=tuple(notes),
-        time_step=time_step_of(text.keywords, notes),
+        time_step=time_step,
+        dataset=number,
+        n_data_sets=count,
     )
-    if not check_data:
-        return raw
-    return _accepted_by_flowkit(raw, handle, offset)
-
-
-def _data_set_offset(handle: BinaryIO, dataset: int | None) -> int:
-    if not dataset:
-        return 0
-    offsets = data_set_offsets(handle, limit=max(dataset + 1, 1))
-    if not 0 <= dataset < len(offsets):
-        raise FcsError(
-            f"data set {dataset} was asked for, the file holds {len(offsets)} (from 0)",
-            code="data_set_missing",
-        )
-    return offsets[dataset]
-
-
-def data_set_offsets(handle: BinaryIO, *, limit: int = 1000) -> tuple[int, ...]:
-    """Where the file's data sets begin, following $NEXTDATA; stops at loops and at the end."""
-    size = handle.seek(0, os.SEEK_END)
-    offsets = [0]
-    while len(offsets) < limit:
-        try:
-            text = read_text(handle, read_header(handle, offsets[-1]), offsets[-1])
-            step = integer_of(text.keywords, "$NEXTDATA", default=0)
-            following = offsets[-1] + step
-            if step <= 0 or following >= size:
-                break
-            read_header(handle, following)
-        except FcsError:
-            break  # a chain that leads nowhere ends where it still made sense
-        offsets.append(following)
-    return tuple(offsets)
+    if truncated is not None and layout.row_bits == 0:
+        for _ in raw.blocks():  # numbers of free width can only be counted by reading them
+            pass
+    return raw
 
 
 # --------------------------------------------------------------------------- FlowKit's word
 
 
-def _accepted_by_flowkit(raw: RawEvents, handle: BinaryIO, offset: int) -> RawEvents:
-    """Have FlowKit's parser read HEADER and TEXT, and DATA where only it can decode it."""
+def _flowkits_word(handle: BinaryIO, found: DataSet) -> list[Note]:
+    """Have FlowKit's parser read HEADER and TEXT too; a note where it refuses them."""
     from flowio import FlowData  # noqa: PLC0415  (0.1 s; only where a file is read)
 
-    needs_decoding = raw.layout.dtype is None
-    if needs_decoding:
-        _refuse_what_flowkit_misreads(raw)
+    begin, end = found.header.text
+    if end - begin > WITNESSED_TEXT:
+        return []
     handle.seek(0)
     try:
         # FlowKit gets our handle: it leaks its own on garbage. It closes it; ours is a duplicate.
         with os.fdopen(os.dup(handle.fileno()), "rb") as lent, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = FlowData(
+            FlowData(
                 lent,
                 ignore_offset_error=True,
                 ignore_offset_discrepancy=True,
-                only_text=not needs_decoding,
-                nextdata_offset=offset,
+                only_text=True,
+                nextdata_offset=found.offset,
             )
-            if not needs_decoding:
-                return raw
-            if data.events is None:
-                raise NotImplementedError
-            if len(data.events) != raw.n_events * raw.n_parameters:
-                raise FcsError("FlowKit decodes another number of values", code="event_count")
-            events = np.array(data.events, dtype=np.float64)
-    except FcsError:
-        raise
-    except Exception as error:
-        if not needs_decoding:
-            note = Note(
-                "flowkit_refused", f"FlowKit's parser refuses this file: {type(error).__name__}"
-            )
-            return replace(raw, notes=(*raw.notes, note))
-        bits = sorted({parameter.bits for parameter in raw.parameters})
-        raise FcsError(
-            f"$DATATYPE {raw.layout.data_type} with {bits} bits per value is not supported "
-            f"(FlowKit: {type(error).__name__})",
-            code="layout_unsupported",
-        ) from error
-    return replace(raw, decoded=events.reshape(raw.n_events, raw.n_parameters))
-
-
-def _refuse_what_flowkit_misreads(raw: RawEvents) -> None:
-    """Refuse what FlowKit's own decoding gets wrong without a word (FlowIO 1.4)."""
-    keys = raw.keywords
-    reasons = []
-    if keys["$BYTEORD"] not in ("1,2,3,4", "1,2", "4,3,2,1", "2,1"):
-        reasons.append(f"$BYTEORD {keys['$BYTEORD'][:20]!r}")
-    reasons += [
-        f"$P{n}R {keys.get(f'$P{n}R', '')[:20]!r}"
-        for n in range(1, raw.n_parameters + 1)
-        if not keys.get(f"$P{n}R", "").isdecimal() or int(keys[f"$P{n}R"][:9]) == 0
-    ]
-    reasons += [
-        f"{key} beside ${key}" for key in keys if keys.get(f"${key}", keys[key]) != keys[key]
-    ]
-    if reasons:
-        bits = sorted({parameter.bits for parameter in raw.parameters})
-        raise FcsError(
-            f"integers of {bits} bits cannot be read with {', '.join(reasons[:5])}",
-            code="layout_unsupported",
-        )
+    except Exception as error:  # noqa: BLE001  a parser of others may raise anything
+        text = f"FlowKit's parser refuses this file: {type(error).__name__}"
+        return [Note("flowkit_refused", text)]
+    return []

@@ -1,20 +1,25 @@
-"""What HEADER and TEXT say about the events: parameters, layout, and where DATA lies."""
+"""What TEXT says about the events: parameters, and how a row of them is stored."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cytosepsis.errors import FcsError
-from cytosepsis.fcs_text import Header, TextSegment
 
 MAX_DIGITS = 18  # more do not fit a 64-bit file offset
-MAX_BITS = 1024  # beyond any width; a mask of $PnB bits is worked out
+MAX_BITS = 1024  # beyond any width, characters of text included
+MAX_INTEGER_BITS = 64
+EXACT_INTEGERS = 2**53  # float64 holds every integer up to here
 MAX_PARAMETERS = 10_000  # mass and spectral cytometers stay below 300
+
+# What the walk and numpy take where it lies.
+_UNIFORM = {("F", 32): "f4", ("D", 64): "f8", ("I", 8): "u1", ("I", 16): "u2", ("I", 32): "u4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,39 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """How one column lies in a row that has to be decoded."""
+
+    kind: Literal["F", "D", "I", "A"]
+    first_bit: int
+    bits: int  # 0: text of free width
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """How the rows of DATA lie in the file; `dtype` None where only FlowKit can decode them."""
+    """How the rows of DATA lie in the file.
+
+    With a `dtype` all items are of it and can be used where they lie; without, `fields` say how to
+    decode a row, which then may begin anywhere in a byte.
+    """
 
     data_type: str  # $DATATYPE: F, D, I or A
     dtype: np.dtype[Any] | None  # of every item, byte order included
-    row_bytes: int
+    row_bits: int  # 0: text of free width
     first_byte: int
     masks: tuple[int, ...] = ()  # integers: the bits that $PnR leaves; () where none is cut
+    fields: tuple[Field, ...] = ()
+    big_endian: bool = False
+    n_bytes: int = 0  # of DATA, where rows have no fixed length
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, rounded up; 0 where rows have no fixed length."""
+        return -(-self.row_bits // 8)
+
+    def bytes_of(self, n_events: int) -> int:
+        """Bytes of DATA for a number of events."""
+        return -(-n_events * self.row_bits // 8)
 
 
 def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = None) -> int:
@@ -80,17 +110,22 @@ def integer_of(keywords: Mapping[str, str], key: str, *, default: int | None = N
 
 def number_of(keywords: Mapping[str, str], key: str) -> float | None:
     """Value of a keyword as a finite number; None where it is absent or no number."""
-    try:
-        value = float(keywords[key])
-    except (KeyError, ValueError):
+    text = keywords.get(key)
+    if text is None:
         return None
-    return value if np.isfinite(value) else None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
-def check_mode(keywords: Mapping[str, str]) -> None:
+def check_mode(keywords: Mapping[str, str], notes: list[Note]) -> None:
     """Refuse histograms: only list mode (`L`) holds events."""
-    mode = keywords.get("$MODE", "L").strip().upper()
-    if mode != "L":
+    mode = keywords.get("$MODE", "").strip().upper()
+    if not mode:
+        notes.append(Note("mode_missing", "$MODE is missing; a list of events (L) is supposed"))
+    elif mode != "L":
         raise FcsError(
             f"$MODE is {mode[:10]!r}: a histogram, not a list of events (L)", code="not_list_mode"
         )
@@ -101,39 +136,42 @@ def parameters_of(keywords: Mapping[str, str], notes: list[Note]) -> tuple[Param
     count = integer_of(keywords, "$PAR")
     if not 1 <= count <= MAX_PARAMETERS:
         raise FcsError(f"$PAR is {count}; refused", code="keyword_invalid")
-    is_float = _data_type(keywords) in ("F", "D")
-    parameters = []
-    for n in range(1, count + 1):
-        if f"$P{n}N" not in keywords:
-            raise FcsError(f"$PAR is {count}, but $P{n}N is missing", code="keyword_missing")
-        decades, log_offset = _amplifier(keywords, n)
-        if decades > 0 and is_float:
-            notes.append(Note("log_on_float", f"$P{n}E names a log amplifier on float data"))
-            decades = 0.0
-        bits = _bits(keywords, n)
-        span = number_of(keywords, f"$P{n}R") or 0.0
-        if span <= 0 and not is_float and bits > 0:
-            notes.append(Note("range_missing", f"$P{n}R is no range; all {bits} bits are taken"))
-            span = 2.0**bits
-        pnn = keywords[f"$P{n}N"].strip()
-        parameters.append(
-            Parameter(
-                pnn=pnn,
-                pns=keywords.get(f"$P{n}S", "").strip(),
-                bits=bits,
-                range=span,
-                decades=decades,
-                log_offset=log_offset,
-                gain=number_of(keywords, f"$P{n}G"),
-                voltage=number_of(keywords, f"$P{n}V"),
-                is_time=pnn.lower() == "time",
-            )
-        )
+    parameters = tuple(_parameter(keywords, n, notes) for n in range(1, count + 1))
+    if f"$P{count + 1}N" in keywords:
+        notes.append(Note("keywords_left_over", f"$PnN go beyond $PAR ({count}); ignored"))
     names = [parameter.pnn for parameter in parameters]
     if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, times in Counter(names).items() if times > 1)
         notes.append(Note("names_repeated", f"$PnN stand more than once: {', '.join(twice)}"))
-    return tuple(parameters)
+    return parameters
+
+
+def _parameter(keywords: Mapping[str, str], n: int, notes: list[Note]) -> Parameter:
+    kind = type_of(keywords, n)
+    bits = _bits(keywords, n)
+    pnn = keywords.get(f"$P{n}N", "").strip()
+    if not pnn:
+        pnn = f"P{n}"  # the word by which the standard calls it
+        notes.append(Note("name_missing", f"$P{n}N is missing; the parameter is called {pnn}"))
+    decades, log_offset = _amplifier(keywords, n)
+    if decades > 0 and kind in ("F", "D"):
+        notes.append(Note("log_on_float", f"$P{n}E names a log amplifier on float data; ignored"))
+        decades = 0.0
+    span = number_of(keywords, f"$P{n}R") or 0.0
+    if span <= 0 and kind == "I":
+        notes.append(Note("range_missing", f"$P{n}R is no range; all {bits} bits are taken"))
+        span = 2.0**bits
+    return Parameter(
+        pnn=pnn,
+        pns=keywords.get(f"$P{n}S", "").strip(),
+        bits=bits,
+        range=span,
+        decades=decades,
+        log_offset=log_offset,
+        gain=number_of(keywords, f"$P{n}G"),
+        voltage=number_of(keywords, f"$P{n}V"),
+        is_time=pnn.lower() == "time",
+    )
 
 
 def _amplifier(keywords: Mapping[str, str], n: int) -> tuple[float, float]:
@@ -161,16 +199,20 @@ def _bits(keywords: Mapping[str, str], n: int) -> int:
     return bits
 
 
-def _data_type(keywords: Mapping[str, str]) -> str:
-    data_type = keywords.get("$DATATYPE", "").strip().upper()
-    if data_type not in ("F", "D", "I", "A"):
-        raise FcsError(
-            f"$DATATYPE should be F, D, I or A, found {data_type[:10]!r}", code="keyword_invalid"
-        )
-    return data_type
+def type_of(keywords: Mapping[str, str], n: int | None = None) -> Literal["F", "D", "I", "A"]:
+    """$DATATYPE, or parameter n's own ($PnDATATYPE, FCS 3.2)."""
+    key = "$DATATYPE" if n is None or not keywords.get(f"$P{n}DATATYPE") else f"$P{n}DATATYPE"
+    match keywords.get(key, "").strip().upper():
+        case "F" | "D" | "I" | "A" as found:
+            return found
+        case found:
+            raise FcsError(
+                f"{key} should be F, D, I or A, found {found[:10]!r}", code="keyword_invalid"
+            )
 
 
-def _byte_order(keywords: Mapping[str, str]) -> str:
+def _is_big_endian(keywords: Mapping[str, str]) -> bool:
+    """Byte order: any length, rising or falling; mixed orders (3,4,1,2 of the PDP-11) are none."""
     text = keywords.get("$BYTEORD", "").replace(" ", "")
     try:
         order = [int(word) for word in text.split(",")]
@@ -178,52 +220,102 @@ def _byte_order(keywords: Mapping[str, str]) -> str:
         order = []
     upwards = list(range(1, len(order) + 1))
     if len(order) > 1 and order == upwards:
-        return "<"
+        return False
     if len(order) > 1 and order == upwards[::-1]:
-        return ">"
+        return True
     raise FcsError(f"$BYTEORD should be 1,2,3,4 or 4,3,2,1, found {text[:40]!r}", code="byte_order")
 
 
-def layout_of(keywords: Mapping[str, str], parameters: tuple[Parameter, ...]) -> Layout:
-    """How the rows of DATA lie, from $DATATYPE, $BYTEORD, $PnB and $PnR; first byte still 0."""
-    data_type = _data_type(keywords)
-    if any(f"$P{n}DATATYPE" in keywords for n in range(1, len(parameters) + 1)):
+def layouts_of(
+    keywords: Mapping[str, str], parameters: tuple[Parameter, ...], notes: list[Note]
+) -> tuple[Layout, ...]:
+    """How the rows of DATA may lie, by $DATATYPE, $BYTEORD, $PnB and $PnR; first byte still 0.
+
+    Integers of a width that no machine has are packed, as the standard says, or lie in the words
+    around them, as some instruments write them (Beckman's `$PnB` 10 in 16-bit words): then there
+    are two layouts, and the length of DATA has to decide.
+    """
+    kinds = [type_of(keywords, n) for n in range(1, len(parameters) + 1)]
+    widths = [parameter.bits for parameter in parameters]
+    text_only = set(kinds) == {"A"}
+    # of single bytes and of text there is no order
+    ordered = not (text_only or (set(kinds) == {"I"} and set(widths) == {8}))
+    big_endian = _is_big_endian(keywords) if ordered or "$BYTEORD" not in keywords else False
+    for n, (kind, bits) in enumerate(zip(kinds, widths, strict=True), start=1):
+        _check_width(n, kind, bits, text_only=text_only)
+    masks = _masks(parameters, kinds)
+    if any(k == "I" and m > EXACT_INTEGERS for k, m in zip(kinds, masks, strict=True)):
+        text = "integers may exceed 2^53; beyond it they are rounded to the nearest number"
+        notes.append(Note("integers_rounded", text))
+    stored = [8 * bits if kind == "A" else bits for kind, bits in zip(kinds, widths, strict=True)]
+    described = _Described(type_of(keywords), tuple(kinds), tuple(widths), masks, big_endian)
+    if text_only and 0 in widths:
+        if any(widths):
+            raise FcsError("text of free and of fixed width in one row", code="layout_unsupported")
+        return (Layout("A", None, 0, 0, fields=(Field("A", 0, 0),) * len(widths)),)
+    packed = _layout(described, stored)
+    padded = [
+        next(word for word in (8, 16, 32, 64) if word >= bits) if kind == "I" else bits
+        for kind, bits in zip(kinds, stored, strict=True)
+    ]
+    return (packed,) if padded == stored else (packed, _layout(described, padded))
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    data_type: str
+    kinds: tuple[Literal["F", "D", "I", "A"], ...]
+    widths: tuple[int, ...]
+    masks: tuple[int, ...]
+    big_endian: bool
+
+
+def _check_width(n: int, kind: str, bits: int, *, text_only: bool) -> None:
+    wanted = {"F": 32, "D": 64}.get(kind)
+    if wanted is not None and bits != wanted:
         raise FcsError(
-            "parameters of different types ($PnDATATYPE, FCS 3.2) are not read yet",
+            f"$P{n}B is {bits}, but data of type {kind} have {wanted} bits",
             code="layout_unsupported",
         )
-    if data_type == "A":
-        return Layout(data_type, None, 0, 0)
-    order = _byte_order(keywords)
-    widths = {parameter.bits for parameter in parameters}
-    if data_type in ("F", "D"):
-        wanted = 32 if data_type == "F" else 64
-        if widths != {wanted}:
-            raise FcsError(
-                f"$DATATYPE {data_type} wants $PnB {wanted}, found {sorted(widths)}",
-                code="layout_unsupported",
-            )
-        return Layout(data_type, np.dtype(f"{order}f{wanted // 8}"), _row_bytes(parameters), 0)
-    dtype = None
-    if len(widths) == 1 and widths <= {8, 16, 32}:
-        dtype = np.dtype(f"{order}u{widths.pop() // 8}")
-    return Layout(data_type, dtype, _row_bytes(parameters), 0, _masks(parameters))
+    if kind == "I" and not 1 <= bits <= MAX_INTEGER_BITS:
+        raise FcsError(f"$P{n}B is {bits} bits; integers have 1 to 64", code="layout_unsupported")
+    if kind == "A" and not text_only:
+        raise FcsError("text beside numbers in one row", code="layout_unsupported")
 
 
-def _row_bytes(parameters: tuple[Parameter, ...]) -> int:
-    bits = sum(parameter.bits for parameter in parameters)
-    return bits // 8 if bits % 8 == 0 else 0
+def _layout(described: _Described, stored: list[int]) -> Layout:
+    """The layout of columns that take so many bits each."""
+    kinds, masks = described.kinds, described.masks
+    row_bits = sum(stored)
+    cut = any(
+        kind == "I" and mask < 2**bits - 1
+        for kind, mask, bits in zip(kinds, masks, stored, strict=True)
+    )
+    kept = masks if cut else ()
+    order = ">" if described.big_endian else "<"
+    uniform = {(kind, bits) for kind, bits in zip(kinds, stored, strict=True)}
+    name = _UNIFORM.get(uniform.pop()) if len(uniform) == 1 else None
+    if name is not None:
+        return Layout(described.data_type, np.dtype(order + name), row_bits, 0, kept)
+    fields = []
+    place = 0
+    for kind, bits in zip(kinds, stored, strict=True):
+        fields.append(Field(kind, place, bits))
+        place += bits
+    return Layout(described.data_type, None, row_bits, 0, kept, tuple(fields), described.big_endian)
 
 
-def _masks(parameters: tuple[Parameter, ...]) -> tuple[int, ...]:
-    """Bits below the next power of two of $PnR (FCS 3.1, 3.2.20)."""
+def _masks(
+    parameters: tuple[Parameter, ...], kinds: list[Literal["F", "D", "I", "A"]]
+) -> tuple[int, ...]:
+    """Bits below the next power of two of $PnR (FCS 3.1, 3.2.20); all of what is no integer."""
     masks = []
-    for parameter in parameters:
-        full = 2**parameter.bits - 1
+    for parameter, kind in zip(parameters, kinds, strict=True):
+        full = 2**parameter.bits - 1 if kind == "I" else 2**MAX_INTEGER_BITS - 1
         top = int(parameter.range)
-        masks.append(min(full, 2 ** (top - 1).bit_length() - 1) if top > 0 else full)
-    cut = any(mask < 2**p.bits - 1 for mask, p in zip(masks, parameters, strict=True))
-    return tuple(masks) if cut else ()
+        cut = kind == "I" and top > 0
+        masks.append(min(full, 2 ** (top - 1).bit_length() - 1) if cut else full)
+    return tuple(masks)
 
 
 def time_step_of(keywords: Mapping[str, str], notes: list[Note]) -> float:
@@ -235,69 +327,3 @@ def time_step_of(keywords: Mapping[str, str], notes: list[Note]) -> float:
         notes.append(Note("timestep_invalid", "$TIMESTEP is not a number; ignored"))
         return 1.0
     return step
-
-
-# ------------------------------------------------------------------------- where DATA lies
-
-
-def first_byte_of(
-    header: Header, text: TextSegment, n_bytes: int, size: int, notes: list[Note]
-) -> int:
-    """First byte of DATA: of the places given, one whose length is $TOT rows and outside TEXT."""
-    places = _data_places(header, text.keywords)
-    exact = [place for place in places if place[1] - place[0] + 1 == n_bytes]
-    near = [place for place in places if place[1] - place[0] + 1 == n_bytes + 1]
-    usable = [p for p in exact + near if not _overlap(p, header.text)]
-    if n_bytes == 0 and all(last - first <= 0 for first, last in places):
-        return 0
-    if not usable:
-        _raise_for_length(places, n_bytes, size)
-    after_text = [p for p in usable if p[0] == header.text[1] + 1]
-    first, last = (after_text or usable)[0]
-    if first + n_bytes > size:
-        raise FcsError(
-            f"DATA should reach byte {first + n_bytes:,}, the file has {size:,}: "
-            "it is cut short; copy or export it again",
-            code="truncated",
-        )
-    if last - first + 1 == n_bytes + 1:
-        notes.append(Note("data_end_off_by_one", "the end of DATA is given one byte too far"))
-    if len({place[0] for place in places}) > 1:
-        notes.append(
-            Note(
-                "offset_note",
-                "HEADER and TEXT give different places for DATA; "
-                "the one that holds $TOT events was read",
-            )
-        )
-    return first
-
-
-def _data_places(header: Header, keywords: Mapping[str, str]) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    if header.version != "2.0" and "$BEGINDATA" in keywords:
-        begin, end = integer_of(keywords, "$BEGINDATA"), integer_of(keywords, "$ENDDATA", default=0)
-        places.append((begin, end))
-    if header.data is not None and header.data[0] > 0 and header.data not in places:
-        places.append(header.data)
-    return [place for place in places if place[0] > 0]
-
-
-def _overlap(place: tuple[int, int], other: tuple[int, int]) -> bool:
-    return place[0] <= other[1] and other[0] <= place[1]
-
-
-def _raise_for_length(places: list[tuple[int, int]], n_bytes: int, size: int) -> None:
-    if not places:
-        raise FcsError("neither HEADER nor TEXT says where DATA lies", code="data_offsets")
-    found = " or ".join(f"{last - first + 1:,}" for first, last in places)
-    if any(first + n_bytes > size for first, _ in places):
-        raise FcsError(
-            f"$TOT and $PnB want {n_bytes:,} bytes of DATA, the file ends before ({size:,} bytes)",
-            code="truncated",
-        )
-    raise FcsError(
-        f"$TOT and $PnB want {n_bytes:,} bytes of DATA, the offsets give {found}: "
-        "another number of events than the file says",
-        code="event_count",
-    )

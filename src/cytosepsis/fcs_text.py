@@ -14,6 +14,7 @@ from typing import BinaryIO
 from cytosepsis.errors import FcsError
 
 HEADER_BYTES = 58
+PADDING = "\0 \r\n\t"  # what writers leave after TEXT and before keywords
 MAX_TEXT_BYTES = 64 * 2**20  # index-sorted files reach a few MB; beyond, it is not TEXT
 
 
@@ -120,9 +121,10 @@ def _split(raw: bytes) -> TextSegment:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
         notes.append(("text_encoding", "TEXT is not UTF-8; read as Latin-1"))
-    delimiter, body = text[:1], text[1:].rstrip("\0 \r\n\t")
-    if not delimiter or not body:
+    if len(text) < 2:
         return TextSegment({}, tuple(notes))
+    delimiter = text[0]
+    body = text[1:].rstrip(PADDING.replace(delimiter, ""))
     if body.endswith(delimiter):
         body = body[: -len(delimiter)]
     parts = body.split(delimiter)
@@ -130,7 +132,7 @@ def _split(raw: bytes) -> TextSegment:
     repeated = empty = 0
     place = 0
     while place + 1 < len(parts):
-        name = parts[place].strip("\0 \r\n\t").upper()
+        name = parts[place].strip(PADDING).upper()
         value, place = _value(parts, place + 1, delimiter)
         empty += value == ""
         if name in keywords:

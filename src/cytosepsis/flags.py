@@ -27,6 +27,7 @@ _TABLE = (
     # --- the file and its acquisition
     Flag("no_spillover", "doubt", "Compensation was asked of the file, which carries no spillover matrix; values are uncompensated."),
     Flag("offset_note", "note", "HEADER and TEXT give different places for the events; the consistent one was used."),
+    Flag("truncated_file", "doubt", "The file is shorter than it says; the whole events that are there were used, as the assay allows."),
     Flag("saturated_events", "doubt", "More of the quantified population than the limit lies in the channel's top value."),
     # --- the population
     Flag("too_few_cells", "doubt", "Fewer cells than `min_events`: the value is shown but never banded."),
@@ -79,6 +80,15 @@ _TABLE = (
 )  # fmt: skip
 
 FLAGS: dict[str, Flag] = {flag.code: flag for flag in _TABLE}
+
+
+# Notes on a file (docs/fcs-support.md) that stand among the flags of its results too.
+_OF_NOTES = {"offset_note": "offset_note", "truncated": "truncated_file"}
+
+
+def flags_of_notes(codes: Iterable[str]) -> tuple[str, ...]:
+    """Flags that belong to the notes on a file; most notes make no number doubtful."""
+    return tuple(_OF_NOTES[code] for code in codes if code in _OF_NOTES)
 
 
 def status_of(codes: Iterable[str]) -> Status:

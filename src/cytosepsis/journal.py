@@ -135,6 +135,16 @@ class Journal:
         stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
         return Entry(key, path, stamp, sha256, digest, code, bool(settled), kind, record)
 
+    def knows(self, key: Key) -> bool:
+        """Whether anything is kept of a sample or bead run, under whatever part of the study."""
+        try:
+            row = self._db.execute(
+                "SELECT 1 FROM outcomes WHERE kind = ? AND name = ? LIMIT 1", (key.kind, key.name)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+        return row is not None
+
     def put(self, entry: Entry) -> None:
         """Keep an outcome in place of an earlier one of its key; committed soon."""
         stamp = entry.stamp

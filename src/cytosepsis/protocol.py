@@ -57,6 +57,7 @@ class Assay:
     abc: AbcSettings | None = None
     limits: Limits = field(default_factory=Limits)
     statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
+    truncated: Literal["refuse", "allow"] = "refuse"  # files that are shorter than they say
 
 
 Group = Literal["patient", "healthy", "control", "eqa"]
@@ -96,6 +97,7 @@ class Sample:
     stained_at: datetime | None = None
     site: str | None = None
     cytometer: str | None = None
+    dataset: int | None = None  # of a file with several data sets, from 0
     operator: str | None = None
     protocol_version: str | None = None
     reagent_lot: str | None = None
@@ -116,6 +118,7 @@ class BeadRun:
     channel: str | None = None  # $PnN; None: the assay's quantified channel
     cytometer: str | None = None
     site: str | None = None
+    dataset: int | None = None  # of a file with several data sets, from 0
     extra: tuple[tuple[str, str | None], ...] = ()
 
 

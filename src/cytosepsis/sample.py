@@ -22,9 +22,9 @@ from cytosepsis.calibration import (
     top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
-from cytosepsis.errors import CalibrationError, CytosepsisError, GatingError
+from cytosepsis.errors import CalibrationError, CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
-from cytosepsis.flags import Status
+from cytosepsis.flags import Status, flags_of_notes
 from cytosepsis.gating.apply import Populations, gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
@@ -91,6 +91,7 @@ class SampleResult:
     acquired_at: datetime | None = None
     voltage: float | None = None  # of the quantified detector
     gain: float | None = None
+    notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class BeadRunResult:
     flags: tuple[str, ...] = ()
     error_code: str | None = None
     error: str | None = None
+    assays: tuple[str, ...] = ()  # whose limits judged it; () serves any
 
     @property
     def levels(self) -> tuple[BeadLevel, ...]:
@@ -139,10 +141,7 @@ class BeadRunResult:
 
 
 def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file: what goes wrong is a `SampleFailure`, never an exception.
-
-    `digest` adds the file's SHA-256.
-    """
+    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`."""
     sha256: list[str | None] = [None]
 
     def compute() -> SampleResult:
@@ -159,7 +158,9 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
 
 
 def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
-    raw = read_fcs(sample.path)
+    raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
+    if raw.n_events == 0:
+        raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
@@ -177,11 +178,12 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
         populations=counts,
         intensities=_intensities(populations),
         quantified=quantified,
-        flags=(*flags, *_file_flags(raw), *_gate_flags(counts, quantified)),
+        flags=(*flags, *flags_of_notes(raw.note_codes), *_gate_flags(counts, quantified)),
         cytometer=sample.cytometer or raw.cytometer,
         acquired_at=raw.acquired_at,
         voltage=detector.voltage if detector else None,
         gain=detector.gain if detector else None,
+        notes=raw.note_codes,
     )
 
 
@@ -346,11 +348,6 @@ def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:
 # ------------------------------------------------------------------------------- its doubts
 
 
-def _file_flags(raw: RawEvents) -> tuple[str, ...]:
-    codes = {note.code for note in raw.notes}
-    return tuple(code for code in ("offset_note",) if code in codes)
-
-
 def _gate_flags(
     counts: tuple[PopulationCount, ...], quantified: Quantified | None
 ) -> tuple[str, ...]:
@@ -378,28 +375,29 @@ class BeadTask:
     accepted: tuple[str, ...]  # $PnN or $PnS names of the channel, first match wins
     statistic: Statistic
     limits: BeadLimits
+    assays: tuple[str, ...] = ()  # that it is read for; () where no assay quantifies anything
 
 
 def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
-    """What has to be read from the study's bead files: each run once per channel and statistic.
+    """What has to be read from the study's bead files: once per channel, statistic and limits.
 
     A run that names its channel is read for that; else for every channel that an assay quantifies.
     Where no assay quantifies anything, named channels are read with the default statistic.
     """
-    tasks: dict[BeadTask, None] = {}
+    tasks: dict[BeadTask, tuple[str, ...]] = {}
     quantifying = [assay for assay in study.assays if assay.abc is not None]
     for run in study.bead_runs:
         lot = study.bead_lot(run.lot)
         if run.channel is not None and not quantifying:
-            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = None
+            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = ()
         for assay in quantifying:
             assert assay.abc is not None
             roles: Mapping[str, tuple[str, ...]] = dict(assay.channels)
             accepted = roles.get(assay.abc.channel, (assay.abc.channel,))
             accepted = accepted if run.channel is None else (run.channel,)
             task = BeadTask(run, lot, accepted, assay.abc.statistic, assay.limits.beads)
-            tasks[task] = None
-    return tuple(tasks)
+            tasks[task] = (*tasks.get(task, ()), assay.name)
+    return tuple(replace(task, assays=assays) for task, assays in tasks.items())
 
 
 def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
@@ -412,6 +410,7 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
         sha256=None,
         calibration=None,
         cytometer=task.bead_run.cytometer,
+        assays=task.assays,
     )
     known = [blank]
 
@@ -419,7 +418,7 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
         path = task.bead_run.path
         if digest:
             known[0] = replace(known[0], sha256=file_digest(path))
-        raw = read_fcs(path)
+        raw = read_fcs(path, dataset=task.bead_run.dataset)
         known[0] = replace(
             known[0],
             cytometer=task.bead_run.cytometer or raw.cytometer,

@@ -11,11 +11,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
 from cytosepsis.errors import StoreError
 from cytosepsis.journal import Journal
@@ -29,6 +29,8 @@ RUN = "run.json"
 LOGS = "logs"
 _LOCK = ".lock"
 _TEMPORARY = ".writing-"
+Level = Literal["debug", "info", "warning", "error"]
+_LEVELS = get_args(Level)
 _SUFFIXES = (".parquet", ".csv")
 
 # A spreadsheet takes such text for a formula; plain numbers written as text are harmless.
@@ -65,6 +67,9 @@ class RunRecord:
     started_at: str  # ISO, with zone
     wall_seconds: float
     machine: Mapping[str, str | int | None]
+    # why samples and bead runs were computed (`reuse.Reason`) → how many
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +112,17 @@ class Store:
     """An open, locked results folder; use as a context manager."""
 
     def __init__(
-        self, folder: str | os.PathLike[str], study: StudyIdentity, *, fresh: bool = False
+        self,
+        folder: str | os.PathLike[str],
+        study: StudyIdentity,
+        *,
+        fresh: bool = False,
+        log_level: Level = "info",
     ) -> None:
         self.folder = Path(folder).resolve()
         self._study = study
         self._log: IO[str] | None = None
+        self._log_level: Level = log_level
         self._make_folder()
         self._lock = Lock(self.folder / _LOCK)
         try:
@@ -136,8 +147,13 @@ class Store:
         finally:
             self._lock.release()
 
+    def check(self) -> None:
+        """Raise StoreError where another run has taken the folder over."""
+        self._lock.check()
+
     def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed."""
+        self._lock.check(now=True)
         for name, table in tables.items():
             for suffix in _SUFFIXES:
                 self._write(f"{name}{suffix}", partial(_write_frame, table, suffix))
@@ -153,14 +169,16 @@ class Store:
         self._write(RUN, lambda file: file.write(text.encode()))
         return Results(self.folder, run)
 
-    def log(self, **event: object) -> None:
-        """One line of JSON in `logs/run.jsonl`."""
+    def log(self, level: Level, **event: object) -> None:
+        """One line of JSON in `logs/run.jsonl`, where its level is asked for."""
+        if _LEVELS.index(level) < _LEVELS.index(self._log_level):
+            return
         try:
             if self._log is None:
                 (self.folder / LOGS).mkdir(exist_ok=True)
                 path = self.folder / LOGS / "run.jsonl"
                 self._log = path.open("a", encoding="utf-8")
-            self._log.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self._log.write(json.dumps({"level": level, **event}, ensure_ascii=False) + "\n")
             self._log.flush()
         except OSError as error:
             raise self._cannot_write(error) from error

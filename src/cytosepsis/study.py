@@ -11,17 +11,21 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from cytosepsis import compiling
 from cytosepsis.codec import DecodeError, decode, encode
+from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.journal import Entry, Key, Stamp
+from cytosepsis.reuse import Judge, Reason, key_of, stamp_of
 from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
-from cytosepsis.store import Results, RunRecord, Store, StudyIdentity
+from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
     Digest,
@@ -37,7 +41,7 @@ from cytosepsis.tasks import (
     versions,
     works_of,
 )
-from cytosepsis.workers import Pool, Reply
+from cytosepsis.workers import Pool, Reply, frames
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from cytosepsis.protocol import Study
 
 _TARGET = "cytosepsis.tasks:perform"
+_COMPILER = "cytosepsis.compiling:compile_kernels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,10 @@ class Progress:
     n_events: int  # read in this run
     n_bytes: int  # of the files that this run has to read
     n_bytes_done: int
-    seconds: float  # since the run began
+    seconds: float  # since the run began, compiling the kernels left out
     failed: str | None = None  # code and message, where the file just done failed
     name: str | None = None  # sample_id or bead_run just done
+    compiling: bool = False  # the kernels, before anything is read
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -77,6 +83,8 @@ def run_study(
     fresh: bool = False,
     progress: ProgressCallback | None = None,
     isolate: bool | None = None,
+    file_timeout_seconds: float | None = FILE_TIMEOUT_SECONDS,
+    log_level: Level = "info",
 ) -> Results:
     """Measure every file of a study and write the tables; continue where an earlier run stopped.
 
@@ -95,7 +103,9 @@ def run_study(
     plots
         Whether the table `densities` is written.
     scheduler
-        Address of a Dask scheduler; not supported by this version.
+        Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
+        each in a process of its own, and `workers` is not used. Files, plans and matrices must be
+        reached by the same paths there. Needs the extra `cluster`.
     fresh
         Forget what an earlier run, also one of another study, left in the folder.
     progress
@@ -103,6 +113,12 @@ def run_study(
     isolate
         Whether a single worker is a process of its own too, so that a file which kills it costs
         one row. None: as `workers` says.
+    file_timeout_seconds
+        A file that takes longer is tried once more, alone, and then costs its row (`timeout`).
+        None: no limit. In this process (`isolate` false) nothing can be ended, and no limit holds.
+    log_level
+        From which level on lines are written to `logs/run.jsonl`: "debug", "info" (a line per
+        file), "warning" (what failed), "error" (what nobody foresaw).
 
     Raises
     ------
@@ -110,24 +126,28 @@ def run_study(
         The folder is another study's, in use, or cannot be written.
 
     """
-    if scheduler is not None:
-        raise CytosepsisError(
-            f"scheduler {scheduler!r}: this version runs on one machine only. Use workers=N.",
-            code="scheduler",
-        )
     if workers < 1:
         raise CytosepsisError(f"workers is {workers}; at least 1 is needed.", code="workers")
     if digest not in get_args(Digest):
         raise CytosepsisError(f"digest is {digest!r}; 'sha256' or 'stat' is meant.", code="digest")
-    folder = Path(study.folder).resolve()
-    with Store(out, StudyIdentity(study.name, str(folder)), fresh=fresh) as store:
+    if file_timeout_seconds is not None and not file_timeout_seconds > 0:
+        raise CytosepsisError(
+            f"file_timeout_seconds is {file_timeout_seconds}; more than 0 is meant, or None.",
+            code="timeout",
+        )
+    identity = StudyIdentity(study.name, str(Path(study.folder).resolve()))
+    with Store(out, identity, fresh=fresh, log_level=log_level) as store:
         run = _Run(store, works_of(study), digest, progress)
         run.reuse()
-        run.compute(workers, isolate=workers > 1 if isolate is None else isolate)
+        isolated = workers > 1 if isolate is None else isolate
+        engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
+        if scheduler is None:
+            run.compile(isolate=isolated)
+        run.compute(engine)
         store.journal.commit()
         outcomes, beads = run.outcomes()
         store.write_tables(_tables(study, outcomes, beads, plots=plots))
-        store.journal.keep_only(_key(work) for work in run.works)
+        store.journal.keep_only(key_of(work) for work in run.works)
         return store.write_run(run.record(study, outcomes, beads, workers=workers))
 
 
@@ -148,58 +168,68 @@ class _Run:
         self._code = code_digest()
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
+        self._compile_seconds = 0.0
         self._todo: list[Work] = []
         self._stamps: dict[Key, Stamp | None] = {}
+        self._reasons: dict[Key, Reason] = {}
         self._state = Progress(len(works), 0, 0, 0, 0, 0, 0, 0.0)
         self._n_samples_reused = 0
 
     def reuse(self) -> None:
         """Find which outcomes of earlier runs still hold; the rest is to do, largest first."""
         n_reused = 0
+        judge = Judge(self._store.journal, self._code, self._digest, file_digest)
         for work in self.works:
-            stamp = _stamp(work.path)
-            entry = self._store.journal.find(_key(work))
-            if entry is not None and self._holds(entry, work, stamp):
+            stamp = stamp_of(work.path)
+            reason = judge.reason(work, stamp)
+            if reason is None:
                 n_reused += 1
                 self._n_samples_reused += work.kind == "sample"
             else:
                 self._todo.append(work)
-                self._stamps[_key(work)] = stamp
+                self._stamps[key_of(work)] = stamp
+                self._reasons[key_of(work)] = reason
         self._todo.sort(key=lambda work: (-self._size(work), work.kind, work.name, work.part))
         n_bytes = sum(self._size(work) for work in self._todo)
         self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))
-        self._log("begin", n_files=len(self.works), n_reused=n_reused)
+        self._log("begin", n_files=len(self.works), n_reused=n_reused, reasons=self._counts())
 
-    def compute(self, workers: int, *, isolate: bool) -> None:
+    def compile(self, *, isolate: bool) -> None:
+        """Compile the kernels once before the work is handed out, where no earlier run did."""
+        # What cannot be cached is compiled by each process for itself.
+        if not self._todo or compiling.is_compiled() or (isolate and not compiling.is_cached()):
+            return
+        started = time.monotonic()
+        self._advance(replace(self._state, compiling=True))
+        if isolate:
+            # One that dies is of no consequence: the files' workers compile for themselves then.
+            with Pool(_COMPILER, 1) as pool:
+                for _ in pool.replies([None]):
+                    self._store.journal.commit_if_due()
+        else:
+            compiling.compile_kernels()
+        self._compile_seconds = time.monotonic() - started
+        self._log("compiled", seconds=round(self._compile_seconds, 3))
+        self._advance(replace(self._state, compiling=False))
+
+    def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
         orders = [Order(work.task, self._digest == "sha256") for work in self._todo]
-        if not isolate:
-            for work, order in zip(self._todo, orders, strict=True):
-                self._keep(work, perform(order))
-            return
-        suspects = []
-        with Pool(_TARGET, workers) as pool:
-            for reply in self._replies(pool, orders):
-                if reply.died or _worth_another_try(reply.value):
-                    suspects.append(reply.index)
-                    self._log_death(reply)
-                else:
-                    self._keep(self._todo[reply.index], reply.value)
-        # A file that ended its worker may have been the victim of its neighbours: once more, alone.
-        for index in sorted(suspects):
-            work = self._todo[index]
-            with Pool(_TARGET, 1) as pool:
-                for reply in self._replies(pool, [orders[index]]):
-                    if reply.died:
-                        self._log_death(replace(reply, index=index))
-                    self._keep(work, _death(work) if reply.died else reply.value)
+        for reply in engine.replies(orders, self._log_trouble):
+            if reply is None:
+                self._store.journal.commit_if_due()
+                self._advance()
+                continue
+            work = self._todo[reply.index]
+            outcome = _death(work, reply, engine) if reply.died else reply.value
+            self._keep(work, outcome, reply.seconds)
 
     def outcomes(self) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
         """Everything, from the journal, in the order of the study."""
         samples: list[SampleOutcome] = []
         beads: list[BeadRunResult] = []
         for work in self.works:
-            entry = self._store.journal.find(_key(work))
+            entry = self._store.journal.find(key_of(work))
             assert entry is not None
             outcome = _decode(entry)
             if isinstance(outcome, BeadRunResult):
@@ -231,51 +261,28 @@ class _Run:
             n_samples=n_samples,
             n_computed=n_samples - self._n_samples_reused,
             n_reused=self._n_samples_reused,
+            reasons=self._counts(),
             n_failed=len(failures),
             n_unforeseen=sum(failed.unforeseen for failed in failures)
             + sum(run.error_code in UNFORESEEN for run in beads),
             n_events=sum(o.n_events for o in outcomes if isinstance(o, SampleResult)),
             started_at=self._started_at.isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - self._started, 3),
+            compile_seconds=round(self._compile_seconds, 3),
             machine=_machine(),
         )
         self._log("end", n_failed=record.n_failed, wall_seconds=record.wall_seconds)
         return record
 
-    def _replies(self, pool: Pool, orders: Sequence[Order]) -> Iterator[Reply]:
-        for reply in pool.replies(orders):
-            if reply is None:
-                self._store.journal.commit_if_due()
-                self._advance()
-            else:
-                yield reply
-
-    def _holds(self, entry: Entry, work: Work, stamp: Stamp | None) -> bool:
-        """Whether an earlier outcome is what computing now would give."""
-        if stamp is None or not entry.settled:
-            return False
-        if entry.code != self._code or entry.digest != self._digest:
-            return False
-        if entry.stamp == stamp and (entry.path == work.path or self._digest == "stat"):
-            return True
-        if entry.sha256 is None:
-            return False
-        try:
-            same = file_digest(work.path) == entry.sha256
-        except OSError:
-            return False
-        if same:
-            self._store.journal.put(replace(entry, path=work.path, stamp=stamp))
-        return same
-
-    def _keep(self, work: Work, outcome: Outcome) -> None:
-        key = _key(work)
+    def _keep(self, work: Work, outcome: Outcome, seconds: float) -> None:
+        self._store.check()
+        key = key_of(work)
         before = self._stamps[key]
         entry = Entry(
             key=key,
             path=work.path,
             # A file that changed while it was read is not known by its size and time.
-            stamp=before if before == _stamp(work.path) else None,
+            stamp=before if before == stamp_of(work.path) else None,
             sha256=outcome.sha256,
             digest=self._digest,
             code=self._code,
@@ -285,7 +292,15 @@ class _Run:
         )
         self._store.journal.put(entry)
         state, error = self._state, error_of(outcome)
-        self._log("file", **describe(outcome))
+        level: Level = "info" if error is None else "warning" if entry.settled else "error"
+        self._log(
+            "file",
+            level,
+            **describe(outcome),
+            why=self._reasons[key],
+            seconds=round(seconds, 4),
+            n_bytes=self._size(work),
+        )
         n_events = outcome.n_events if isinstance(outcome, SampleResult) else 0
         self._advance(
             replace(
@@ -301,21 +316,28 @@ class _Run:
 
     def _advance(self, state: Progress | None = None) -> None:
         state = state or replace(self._state, failed=None, name=None)
-        self._state = replace(state, seconds=time.monotonic() - self._started)
+        passed = time.monotonic() - self._started - self._compile_seconds
+        self._state = replace(state, seconds=passed)
         if self._progress is not None:
             self._progress(self._state)
 
     def _size(self, work: Work) -> int:
-        stamp = self._stamps[_key(work)]
+        stamp = self._stamps[key_of(work)]
         return 0 if stamp is None else stamp.size
 
-    def _log(self, event: str, **values: object) -> None:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._store.log(at=at, event=event, **values)
+    def _counts(self) -> dict[str, int]:
+        return dict(sorted(Counter(self._reasons.values()).items()))
 
-    def _log_death(self, reply: Reply) -> None:
+    def _log(self, event: str, level: Level = "info", **values: object) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._store.log(level, at=at, event=event, **values)
+
+    def _log_trouble(self, reply: Reply) -> None:
         work = self._todo[reply.index]
-        self._log("worker_died", kind=work.kind, name=work.name, trace=reply.trace)
+        what = "timeout" if reply.timed_out else "worker_died" if reply.died else "out_of_memory"
+        seconds = round(reply.seconds, 3)
+        trace = frames(reply.trace)
+        self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
 
 
 def _tables(
@@ -331,10 +353,6 @@ def _tables(
     if not plots:
         tables.pop("densities", None)
     return tables
-
-
-def _key(work: Work) -> Key:
-    return Key(work.kind, work.name, work.part)
 
 
 def _decode(entry: Entry) -> Outcome:
@@ -356,20 +374,14 @@ def _decode(entry: Entry) -> Outcome:
         ) from None
 
 
-def _stamp(path: str) -> Stamp | None:
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return Stamp(found.st_size, found.st_mtime_ns)
-
-
-def _worth_another_try(outcome: Outcome) -> bool:
-    error = error_of(outcome)
-    return error is not None and error[0] == "out_of_memory"
-
-
-def _death(work: Work) -> Outcome:
+def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:
+    if reply.timed_out:
+        return failure(
+            work.task,
+            code="timeout",
+            message=f"Reading this file took longer than {engine.timeout_seconds:g} s, twice. Look "
+            "at the file and at the place it lies in, or allow more (--file-timeout).",
+        )
     return failure(
         work.task,
         code="worker_died",

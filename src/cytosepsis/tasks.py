@@ -10,7 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -33,18 +33,40 @@ Digest = Literal["sha256", "stat"]
 Outcome = SampleOutcome | BeadRunResult
 
 # Failures of the moment rather than of the file's bytes: the next run tries again.
-UNSETTLED = frozenset({"missing", "unreadable", "out_of_memory"})
+UNSETTLED = frozenset({"missing", "unreadable", "out_of_memory", "timeout"})
 # Errors that are not the file's fault as far as anyone foresaw: exit status 3.
 UNFORESEEN = frozenset({"unforeseen", "worker_died"})
 
 # Modules that only arrange, show or store what was computed. Everything else counts as computing
 # code, so that a module that is new invalidates results rather than escape notice.
 _NOT_COMPUTING = frozenset(
-    (
-        *("__init__", "__main__", "analysis", "cli", "codec", "config", "fcs_write", "journal"),
-        *("lock", "quantify", "report", "sheets", "simulate", "store", "study", "tables"),
-        *("tasks", "workers"),
-    )
+    [
+        "__init__",
+        "__main__",
+        "analysis",
+        "anonymize",
+        "cli",
+        "cluster",
+        "codec",
+        "compiling",
+        "config",
+        "engines",
+        "fcs_write",
+        "journal",
+        "lock",
+        "quantify",
+        "report",
+        "reuse",
+        "sheets",
+        "simulate",
+        "store",
+        "study",
+        "tables",
+        "tasks",
+        "trace",
+        "verify",
+        "workers",
+    ]
 )
 LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "flowkit", "flowio")
 
@@ -159,6 +181,7 @@ def code_digest() -> str:
     return total.hexdigest()
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that compute."""
     return {
@@ -196,6 +219,7 @@ def _measured(sample: Sample) -> Sample:
         patient_id="",
         assay=sample.assay,
         cytometer=sample.cytometer,
+        dataset=sample.dataset,
     )
 
 

@@ -14,28 +14,36 @@ import json
 import os
 import pickle
 import queue
+import re
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, Self
 
 from cytosepsis.errors import CytosepsisError
 
+_OF_CODE = ("Fatal Python error:", "Current thread", "Thread 0x", "  File ")
+_PLACE = re.compile(r'(?<=File ")[^"]*?([^"/\\]*/?[^"/\\]+)(?=")')
 _LENGTH = struct.Struct("<Q")
 _READY = "ready"
 # The caller's sys.path is handed over whole (also an editable install or an inserted path);
 # -P keeps the current folder from shadowing modules before that.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from cytosepsis.workers import serve; serve(sys.argv[2])"
+    "from cytosepsis.workers import serve; serve(sys.argv[2], int(sys.argv[3]))"
 )
 # One task is one thread's work: many workers with many BLAS threads each only get in their way.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+
+_SHARE_OF_MEMORY = 0.8  # of the machine's that workers may have together; the rest is the system's
+_LEAST_MEMORY = 1 << 30  # bytes; libraries and compiled kernels alone take a third of it
 
 
 class WorkerError(CytosepsisError):
@@ -55,19 +63,51 @@ class Reply:
     index: int
     value: Any = None
     died: bool = False
+    timed_out: bool = False  # it died because it took too long and was ended
     trace: str = ""  # the last of the dead process's stderr, for the log
+    seconds: float = 0.0  # that the task took
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one task may take; None: all there is."""
+
+    seconds: float | None = None
+    memory_bytes: int | None = None  # of the whole process; kept on Linux only
+
+
+def memory_for_each(workers: int) -> int | None:
+    """Bytes that each of so many workers may take; None where the machine does not say."""
+    total = _machine_memory()
+    if total is None:
+        return None
+    return max(_LEAST_MEMORY, int(_SHARE_OF_MEMORY * total / workers))
+
+
+def _machine_memory() -> int | None:
+    """Bytes of memory of this machine, or of the container that this process runs in."""
+    if not sys.platform.startswith("linux"):
+        return None
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, int(Path(limit).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such group, or no limit ("max")
+            continue
+    return total
 
 
 class Pool:
     """Up to `n_workers` processes; a context manager whose exit ends them all."""
 
-    def __init__(self, target: str, n_workers: int) -> None:
+    def __init__(self, target: str, n_workers: int, *, allowance: Allowance = Allowance()) -> None:
         assert n_workers >= 1
         self._target = target
+        self._allowance = allowance
         self._n_workers = n_workers
         self._lock = threading.Lock()
         self._stopped = False
-        self._workers: set[_Worker] = set()
+        self._workers: set[Worker] = set()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -115,16 +155,14 @@ class Pool:
         done: queue.SimpleQueue[Reply | CytosepsisError],
     ) -> None:
         """Feed one worker process until no task is left; replace it where it dies."""
-        worker: _Worker | None = None
+        worker: Worker | None = None
         try:
             while not self._stopped:
                 index, task = todo.get_nowait()
                 if worker is None:
                     worker = self._start()
-                try:
-                    done.put(Reply(index, worker.ask(task)))
-                except WorkerDied:
-                    done.put(Reply(index, died=True, trace=worker.trace()))
+                done.put(replace(worker.ask(task), index=index))
+                if worker.gone:
                     self._end(worker)
                     worker = None
         except queue.Empty:
@@ -135,11 +173,11 @@ class Pool:
             if worker is not None:
                 self._end(worker)
 
-    def _start(self) -> _Worker:
+    def _start(self) -> Worker:
         with self._lock:
             if self._stopped:
                 raise WorkerError("The run is being stopped.")
-            worker = _Worker(self._target)
+            worker = Worker(self._target, self._allowance)
             self._workers.add(worker)
         try:
             worker.wait_until_ready()
@@ -148,24 +186,27 @@ class Pool:
             raise
         return worker
 
-    def _end(self, worker: _Worker) -> None:
+    def _end(self, worker: Worker) -> None:
         worker.close()
         with self._lock:
             self._workers.discard(worker)
 
 
-class _Worker:
+class Worker:
     """The caller's end of one process."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, allowance: Allowance = Allowance()) -> None:
         if not sys.executable:
             raise WorkerError("Worker processes need a Python executable; use workers=1.")
+        self.gone = False  # it must be replaced
+        self._allowance = allowance
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
+        memory = str(allowance.memory_bytes or 0)
         environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
         # An own process group: Ctrl-C in the terminal reaches the caller alone, who ends us.
         group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps(sys.path), target],
+            [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps(sys.path), target, memory],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -191,8 +232,40 @@ class _Worker:
             why = trace[-1] if trace else "it ended without a word"
             raise WorkerError(f"A worker process cannot be started: {why}. Use workers=1.")
 
-    def ask(self, task: object) -> object:
-        """The target's value for a task; WorkerDied where the process ends first."""
+    def ask(self, task: object) -> Reply:
+        """Hand over one task and wait; a process that takes too long is ended."""
+        started = time.monotonic()
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self.kill()
+
+        timer = None
+        if self._allowance.seconds is not None:
+            timer = threading.Timer(self._allowance.seconds, expire)
+            timer.daemon = True
+            timer.start()
+        value, died = None, False
+        try:
+            value = self._converse(task)
+        except WorkerDied:
+            died = True
+        finally:
+            if timer is not None:
+                timer.cancel()
+        # The end of the time may come just after the value: that stands, the process does not.
+        self.gone = died or expired.is_set()
+        return Reply(
+            0,
+            value,
+            died=died,
+            timed_out=died and expired.is_set(),
+            trace=self.trace() if died else "",
+            seconds=time.monotonic() - started,
+        )
+
+    def _converse(self, task: object) -> object:
         try:
             _send(self._pipes[0], task)
         except OSError:
@@ -220,6 +293,12 @@ class _Worker:
                 pipe.close()
 
 
+def frames(trace: str) -> str:
+    """The lines of a dead process's stderr that are only of code: a library's may quote a file."""
+    kept = [line for line in trace.splitlines() if line.startswith(_OF_CODE)]
+    return "\n".join(_PLACE.sub(r"\1", line) for line in kept)
+
+
 def _send(pipe: IO[bytes], value: object) -> None:
     data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     pipe.write(_LENGTH.pack(len(data)) + data)
@@ -240,10 +319,11 @@ def _receive(pipe: IO[bytes]) -> Any:
     return pickle.loads(data)  # noqa: S301 - only ever between a caller and its own child
 
 
-def serve(target: str) -> None:
+def serve(target: str, memory_bytes: int = 0) -> None:
     """The worker's side: call `module:function` with each task until the caller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
+    _limit_memory(memory_bytes)
     # Whatever a library prints must not enter the conversation.
     tasks, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -256,6 +336,21 @@ def serve(target: str) -> None:
     _send(replies, _READY)
     while True:
         _send(replies, perform(inbox.get()))
+
+
+def _limit_memory(n_bytes: int) -> None:
+    """Let this process have so much and no more, so that one file cannot take the machine down.
+
+    Private writable memory is what is counted (Linux, RLIMIT_DATA): address space alone would also
+    count what libraries map and never touch. An allocation beyond raises MemoryError.
+    """
+    if not n_bytes or not sys.platform.startswith("linux"):
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or n_bytes < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, hard))
 
 
 def _listen(pipe: IO[bytes], inbox: queue.SimpleQueue[object]) -> None:

@@ -98,7 +98,7 @@ DEFAULTS = st.sampled_from((None, 0, 1, 2)).map(lambda k: None if k is None else
 # --- against the oracle
 
 
-@examples(400)
+@examples(250)
 @given(plans(), DEFAULTS, st.data())
 def test_any_plan_on_events_where_it_hurts(plan, default, data):
     assert_as_naive(plan, data.draw(rows_for(plan)), default)
@@ -214,7 +214,7 @@ def test_spilling_then_compensating_is_the_identity(number, seed):
 # --- measured values
 
 
-@examples(60)
+@examples(30)
 @given(plans(), DEFAULTS, st.integers(0, 2**32 - 1))
 def test_measured_values_are_the_linear_ones_of_the_population(plan, default, seed):
     rows = many_rows(plan, 200, seed).tolist()

@@ -87,6 +87,7 @@ def gate(
         count = _counter(request)
         if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
             raise CytosepsisError(f"--out {out}: .csv or .parquet is meant.")
+        _note_compiling("gate")
         records = [_guarded(path, count) for path in files]
         if out is not None:
             _write_table(_population_rows(records), out)
@@ -118,6 +119,7 @@ def calibrate(
             line = fit_calibration(read_fcs(path), levels, channel, statistic=statistic)
             return _calibration_record(line)
 
+        _note_compiling("calibrate")
         record = _guarded(file, calibrated)
         if "error" in record:
             record = {**_no_calibration(statistic), **record}
@@ -126,6 +128,15 @@ def calibrate(
         else:
             _show_calibration(record)
         _exit_for([record])
+
+
+def _note_compiling(what: Literal["gate", "calibrate"]) -> None:
+    """Say that the first use on a machine takes its time."""
+    from cytosepsis import kernels
+    from cytosepsis.cli.progress import say_compiling
+
+    if not kernels.is_compiled(kernels.WALK if what == "gate" else kernels.DENSITY):
+        say_compiling()
 
 
 # ----------------------------------------------------------------------------- every file

@@ -5,36 +5,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cytosepsis.cli.terminal import safe, show_table
 from cytosepsis.errors import CompensationError, FcsError
+from cytosepsis.panel import kind_of
+
+if TYPE_CHECKING:
+    from cytosepsis.fcs_layout import Note
 
 Record = dict[str, Any]
 
 
 def inspected(path: Path) -> Record:
-    """Describe a file; with `error` where its events cannot be read. FcsError: no FCS at all."""
-    from cytosepsis.fcs import data_set_offsets, read_fcs, read_keywords
+    """Describe a file; with `error` where its events cannot be read. FcsError: no FCS at all.
+
+    HEADER and TEXT alone are read. Of several data sets the one that would be read is described in
+    full, else the first, and all are listed.
+    """
+    from cytosepsis.fcs import read_fcs, read_keywords
+    from cytosepsis.fcs_sets import data_sets
 
     raw = read_keywords(path)
-    with path.open("rb") as handle:
-        n_data_sets = len(data_set_offsets(handle))
-    doubts = [{"code": note.code, "message": note.message} for note in raw.notes]
+    sets = raw.n_data_sets
+    if sets > 1:
+        with path.open("rb") as handle:
+            found = data_sets(handle)
+        listed = [_data_set(path, number) for number in range(len(found))]
+    error: Record | None = None
+    notes = raw.notes
+    try:
+        # a file of several data sets is no faulty file: the one that is described is tried
+        raw = read_fcs(path, dataset=0 if sets > 1 and raw.dataset == 0 else None)
+        notes = (*(note for note in notes if note not in raw.notes), *raw.notes)
+    except FcsError as problem:
+        error = {"code": problem.code, "message": problem.message}
     detectors, doubt = _spillover(raw.keywords)
-    doubts.extend(doubt)
-    if n_data_sets > 1:
-        message = f"{n_data_sets} data sets; the first is shown"
-        doubts.append({"code": "several_data_sets", "message": message})
     record: Record = {
         "version": raw.version,
         "n_events": raw.n_events,
-        "n_data_sets": n_data_sets,
+        "n_data_sets": sets,
         "cytometer": raw.cytometer,
         "acquired_at": raw.acquired_at.isoformat() if raw.acquired_at else None,
         "spillover": detectors,
+        "data_type": raw.layout.data_type,
+        "bits": sorted({parameter.bits for parameter in raw.parameters}),
         "channels": [
             {
                 "pnn": parameter.pnn,
@@ -42,33 +59,83 @@ def inspected(path: Path) -> Record:
                 "range": parameter.range,
                 "voltage": parameter.voltage,
                 "gain": parameter.gain,
+                "kind": kind_of(parameter.pnn),
             }
             for parameter in raw.parameters
         ],
-        "doubts": doubts,
+        "doubts": [*_noted(notes), *doubt],
     }
-    try:
-        read_fcs(path, dataset=0 if n_data_sets > 1 else None)
-    except FcsError as error:
-        record["error"] = {"code": error.code, "message": error.message}
+    if sets > 1:
+        record["dataset"] = raw.dataset
+        record["data_sets"] = listed
+    if error is not None:
+        record["error"] = error
     return record
+
+
+def _noted(given: Iterable[Note]) -> list[Record]:
+    """Notes of a file, those of one code together."""
+    notes: dict[str, list[str]] = {}
+    for note in given:
+        notes.setdefault(note.code, []).append(note.message)
+    return [
+        {"code": code, "message": messages[0] if len(messages) == 1 else _several(messages)}
+        for code, messages in notes.items()
+    ]
+
+
+def _several(messages: list[str]) -> str:
+    return f"{messages[0]} (and {len(messages) - 1} more)"
+
+
+def _data_set(path: Path, number: int) -> Record:
+    """One line about a data set, or why it has none."""
+    from cytosepsis.fcs import read_keywords
+
+    try:
+        raw = read_keywords(path, dataset=number)
+    except FcsError as problem:
+        error = {"code": problem.code, "message": problem.message}
+        return {"dataset": number, "error": error}
+    return {
+        "dataset": number,
+        "version": raw.version,
+        "n_events": raw.n_events,
+        "data_type": raw.layout.data_type,
+        "bits": sorted({parameter.bits for parameter in raw.parameters}),
+        "pnn": list(raw.pnn),
+    }
 
 
 def show_inspected(records: Iterable[Record]) -> None:
     """Write the descriptions for people: a line per file, then its channels and doubts."""
-    header = ("$PnN", "$PnS", "range", "voltage", "gain")
+    header = ("$PnN", "$PnS", "range", "voltage", "gain", "kind")
     for record in records:
         if "version" in record:
             rows = [tuple(channel.values()) for channel in record["channels"]]
             show_table(_headline(record), header, rows)
         else:
             typer.echo(safe(record["file"]))
+        for data_set in record.get("data_sets", ()):
+            typer.echo(safe(_line(data_set, record["dataset"])))
         for doubt in record.get("doubts", ()):
             typer.echo(safe(f"  doubt: {doubt['message']} [{doubt['code']}]"))
         if "error" in record:
             error = record["error"]
             typer.echo(safe(f"  error: {error['message']} [{error['code']}]"))
         typer.echo("")
+
+
+def _line(data_set: Record, described: int) -> str:
+    number = data_set["dataset"]
+    mark = " (described above)" if number == described else ""
+    if "error" in data_set:
+        return f"  data set {number}{mark}: {data_set['error']['message']}"
+    bits = "/".join(map(str, data_set["bits"]))
+    return (
+        f"  data set {number}{mark}: FCS {data_set['version']} · {data_set['n_events']:,} events · "
+        f"{data_set['data_type']} {bits} bits · {', '.join(data_set['pnn'])}"
+    )
 
 
 def _headline(record: Record) -> str:

@@ -39,6 +39,9 @@ class PlainLines:
 
     def __call__(self, progress: Progress) -> None:
         """Say what is worth a line."""
+        if progress.compiling:
+            say_compiling()
+            return
         if progress.failed:
             say(f"{progress.name} failed: {progress.failed}")
         now = time.monotonic()
@@ -78,6 +81,9 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         """Move the bar."""
+        if progress.compiling:
+            self._bar.console.print(_sentence(), markup=False, highlight=False)
+            return
         if progress.failed:
             text = safe(f"{progress.name} failed: {progress.failed}")
             self._bar.console.print(text, markup=False, highlight=False)
@@ -88,6 +94,17 @@ class ProgressBar:
             files=f"{progress.n_done} of {progress.n_files}",
             pace=_pace(progress),
         )
+
+
+def say_compiling() -> None:
+    """Say why nothing seems to happen for a while."""
+    say(_sentence())
+
+
+def _sentence() -> str:
+    from cytosepsis.compiling import MESSAGE
+
+    return f"{MESSAGE} ..."
 
 
 def make_progress() -> PlainLines | ProgressBar:

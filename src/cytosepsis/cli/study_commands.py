@@ -37,6 +37,17 @@ def run(
         Literal["sha256", "stat"],
         typer.Option(help="sha256: of every file; stat: trust size and time, faster."),
     ] = "sha256",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.", show_default=False),
+    ] = None,
+    file_timeout: Annotated[
+        float, typer.Option(help="Seconds that one file may take; 0: no limit.", min=0)
+    ] = 1800,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(help="From which level on lines go to logs/run.jsonl."),
+    ] = "info",
     plots: Annotated[
         bool, typer.Option("--plots/--no-plots", help="Keep what a report's pictures show.")
     ] = True,
@@ -61,6 +72,9 @@ def run(
                 fresh=fresh,
                 progress=progress,
                 isolate=True,
+                scheduler=scheduler,
+                file_timeout_seconds=file_timeout or None,
+                log_level=log_level,
             )
         from cytosepsis.cli.summary import summary
 

@@ -35,7 +35,7 @@ def _headline(results: Results) -> Iterator[str]:
     counts = Counter(results.table("samples")["status"].to_list())
     pace = ""
     if run.n_computed and not run.n_reused:
-        pace = f", {events_per_second(run.n_events, run.wall_seconds)}"
+        pace = f", {events_per_second(run.n_events, run.wall_seconds - run.compile_seconds)}"
     again = f" ({run.n_reused} unchanged since an earlier run)" if run.n_reused else ""
     yield f"{run.study}: {run.n_samples} samples in {duration(run.wall_seconds)}{pace}{again}"
     ok, flagged, failed = (counts[status] for status in ("ok", "flagged", "failed"))

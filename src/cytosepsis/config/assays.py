@@ -97,6 +97,7 @@ def _assay(
         gating=gating,
         channels=tuple((role, tuple(names)) for role, names in table.channels.items()),
         limits=_limits(table.limits, (*place, "limits"), reading.problems),
+        truncated=table.truncated,
     )
     read = ReadAssay(bare, roles, plan, spillover)
     names = Names(read, reading.problems)

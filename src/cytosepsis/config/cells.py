@@ -124,6 +124,13 @@ class Cells:
             self.error(column, f"found {text!r}; wanted more than {above:g}.")
         return value
 
+    def whole(self, column: str) -> int | None:
+        """Read a whole number, 0 or more."""
+        value = self.number(column, at_least=0)
+        if value is not None and value != int(value):
+            self.error(column, f"found {self.row.cells[column]!r}; wanted a whole number.")
+        return None if value is None else int(value)
+
     def moment(self, column: str) -> tuple[datetime | None, bool]:
         """Read a date, and whether it has a time of day."""
         text = self.row.cells.get(column)

@@ -43,7 +43,7 @@ def _check_files(study: Study, assays: dict[str, ReadAssay], problems: Problems)
 def _sample_problem(sample: Sample, read: ReadAssay) -> str:
     """Say what keeps a sample from being computed, or leaves it uncompensated; empty: nothing."""
     try:
-        raw = read_keywords(sample.path)
+        raw = read_keywords(sample.path, dataset=sample.dataset)
         resolve(dict(read.assay.channels), raw.pnn, raw.pns, wanted=_wanted(read))
         spillover = read.spillover
         if read.assay.compensation == "file":
@@ -79,7 +79,7 @@ def _needed(read: ReadAssay) -> Iterator[str]:
 def _bead_problem(run: BeadRun, assays: dict[str, ReadAssay]) -> str:
     """Say what keeps a bead file from serving: its own channel, else that of every AB/C."""
     try:
-        raw = read_keywords(run.path)
+        raw = read_keywords(run.path, dataset=run.dataset)
         if run.channel is not None:
             resolve({}, raw.pnn, raw.pns, wanted=(run.channel,))
     except (FcsError, ChannelError) as error:

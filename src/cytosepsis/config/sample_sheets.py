@@ -44,6 +44,7 @@ SAMPLE_COLUMNS = (
     "sample_id",
     "patient_id",
     "assay",
+    "dataset",
     "group",
     "drawn_at",
     "use",
@@ -56,7 +57,7 @@ SAMPLE_COLUMNS = (
     *_SAMPLE_TEXTS,
 )
 _BEAD_TEXTS = ("channel", "cytometer", "site")
-BEAD_COLUMNS = ("bead_run", "file", "lot", *_BEAD_TEXTS)
+BEAD_COLUMNS = ("bead_run", "file", "lot", "dataset", *_BEAD_TEXTS)
 OVERRIDE_COLUMNS = ("target", "action", "who", "when", "why")
 
 
@@ -106,6 +107,7 @@ def read_bead_runs(file: StudyFile, reading: Reading) -> tuple[BeadRun, ...] | N
             file=cells.needed("file"),
             path=cells.path("file"),
             lot=cells.needed("lot"),
+            dataset=cells.whole("dataset"),
             extra=cells.carried(BEAD_COLUMNS),
             **{column: cells.text(column) for column in _BEAD_TEXTS},
         )
@@ -172,6 +174,7 @@ def _sample(cells: Cells, file: StudyFile, groups: Mapping[str, Group]) -> Sampl
         drawn_at=drawn_at,
         drawn_at_has_time=has_time,
         stained_at=stained_at,
+        dataset=cells.whole("dataset"),
         dose=cells.number("dose", at_least=0),
         incubation_hours=cells.number("incubation_hours", at_least=0),
         blood_volume_ul=cells.number("blood_volume_ul", above=0),

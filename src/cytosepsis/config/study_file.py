@@ -145,6 +145,7 @@ class AssayTable(_Table):
     abc: AbcTable | None = None
     limits: LimitsTable | None = None
     statistics: dict[str, Names] = {}
+    truncated: Literal["refuse", "allow"] = "refuse"
 
 
 class MarkerTable(_Table):

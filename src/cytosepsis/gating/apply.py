@@ -144,13 +144,15 @@ def _walk(
     scratch = _scratch(program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
-    first = 0
+    first, seen = 0, 0
     for block in walk_blocks(raw, row_form(raw)):
         rows = len(block)
+        if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
+            seen, views = block.ctypes.data, _views(block, bits, numbers)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, _views(block, bits, numbers), output, rows, first)
+        walk.walk(program, scratch, views, output, rows, first)
         for number, parts in enumerate(collected):
             parts.append(output.measured[number, : output.n_measured[number]].copy())
         first += rows
@@ -188,13 +190,17 @@ def _scratch(program: walk.Program) -> walk.Scratch:
     n_populations = len(program.kind) + 1
     dimensions = max(1, int(np.diff(program.dim_start).max(initial=1)))
     block = walk.BLOCK
+    alive = np.empty((n_populations, block), dtype=np.uint32)
+    alive[0] = np.arange(block)
+    member = np.zeros((n_populations, block), dtype=np.uint8)
+    member[0] = 1
     return walk.Scratch(
         sources=np.empty((len(program.source_column), block)),
         axes=np.empty((len(program.axis_start) - 1, block)),
         divisor=np.empty(block),
-        alive=np.empty((n_populations, block), dtype=np.uint32),
+        alive=alive,
         n_alive=np.zeros(n_populations, dtype=np.int64),
-        member=np.zeros((n_populations, block), dtype=np.uint8),
+        member=member,
         gathered=np.empty((dimensions, block)),
         rows=np.empty(block, dtype=np.uint32),
         inside=np.empty(block, dtype=np.bool_),

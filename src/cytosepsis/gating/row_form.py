@@ -42,11 +42,12 @@ class RowForm:
 def row_form(raw: RawEvents) -> RowForm:
     """Return the form of a file's rows as `walk_blocks` hands them out.
 
-    Files that FlowKit decoded, and log amplifiers (whose powers of ten must be those of
+    Rows that have to be decoded, and log amplifiers (whose powers of ten must be those of
     `RawEvents.linear` to the last bit), are made linear before the walk sees them.
     """
     full = (2**32 - 1,) * raw.n_parameters
-    if raw.decoded is not None or any(p.decades > 0 for p in raw.parameters):
+    decoded = raw.decoded is not None or raw.layout.dtype is None
+    if decoded or any(p.decades > 0 for p in raw.parameters):
         return RowForm(raw.parameters, raw.time_step, decode.FLOAT64, full, is_linear=True)
     assert raw.layout.dtype is not None
     masks = raw.layout.masks or full
@@ -69,6 +70,9 @@ def _stored_blocks(raw: RawEvents, rows: int) -> Iterable[NDArray[np.float64]]:
     if raw.decoded is not None:
         for first in range(0, raw.n_events, rows):
             yield raw.decoded[first : first + rows].copy()
+        return
+    if raw.layout.dtype is None:
+        yield from raw.blocks(rows=rows)
         return
     for block in raw.blocks(rows=rows):
         if raw.layout.masks:

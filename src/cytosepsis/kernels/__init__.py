@@ -72,6 +72,10 @@ def _writable_folder() -> tuple[Path | None, str | None]:
 
 CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 
+# The kernel that each kind of work compiles last.
+WALK = "walk.walk"
+DENSITY = "density.shortest_interval"
+
 
 def kernel(function: F) -> F:
     """Compile a kernel on first use with the flags of this package, cached where possible."""
@@ -88,6 +92,14 @@ def kernel(function: F) -> F:
         _config.CACHE_DIR = before
 
 
-def is_compiled() -> bool:
-    """Whether an earlier run has left compiled kernels in the cache."""
-    return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("walk.*.nbi"))
+def is_compiled(*entries: str) -> bool:
+    """Whether the cache holds compiled kernels, each named `module.function`.
+
+    By default those that are compiled last of all that a study needs: what they call lies in the
+    cache before them, so a compilation that was interrupted is not taken for a finished one.
+    """
+    if _config.DISABLE_JIT:
+        return True
+    if CACHE_FOLDER is None:
+        return False
+    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY))

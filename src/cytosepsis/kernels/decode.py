@@ -133,3 +133,37 @@ def decode_all(
         for row in range(n_rows):
             views.rows[row] = row
         decode_rows(views, code, column, stride, views.rows[:n_rows], mask, out)
+
+
+@kernel
+def unpack_bits(
+    raw: NDArray[np.uint8],
+    row_bits: int,
+    first_bit: int,
+    bits: int,
+    mask: np.uint64,
+    big_endian: bool,
+    out: Floats,
+) -> None:
+    """Decode one column of integers of 1 to 64 bits that may begin anywhere in a byte.
+
+    The bytes are one stream of bits, rows without a gap: of a little-endian file the lowest bit of
+    a byte comes first and a number's lowest bits come first; of a big-endian one the highest.
+    out is (n_rows,).
+    """
+    for row in range(len(out)):
+        bit = row * row_bits + first_bit
+        value = np.uint64(0)
+        taken = 0
+        while taken < bits:
+            inside = bit & 7
+            take = min(8 - inside, bits - taken)
+            shift = 8 - inside - take if big_endian else inside
+            chunk = (np.uint64(raw[bit >> 3]) >> np.uint64(shift)) & np.uint64((1 << take) - 1)
+            if big_endian:
+                value = (value << np.uint64(take)) | chunk
+            else:
+                value = value | (chunk << np.uint64(taken))
+            bit += take
+            taken += take
+        out[row] = float(value & mask)

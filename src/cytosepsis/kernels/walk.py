@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import kernel
-from cytosepsis.kernels.decode import Rows, Views, decode_all, decode_rows
+from cytosepsis.kernels.decode import FLOAT64_SWAPPED, Rows, Views, decode_all, decode_rows
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
 
@@ -391,10 +391,7 @@ def walk_block(
     program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
-    for row in range(n_rows):
-        scratch.alive[0, row] = row
-        scratch.member[0, row] = 1
-    scratch.n_alive[0] = n_rows
+    scratch.n_alive[0] = n_rows  # its rows and memberships never change
     output.counts[0] += n_rows
     number = 0
     for step in range(len(program.kind)):
@@ -426,12 +423,14 @@ def walk(
     stride = program.stride
     for first in range(0, n_rows, BLOCK):
         item = np.uint64(first) * stride
+        # a swapped double is read as two words
+        word = item + item if program.code == FLOAT64_SWAPPED else item
         block = Views(
             views.f32[item:],
             views.f64[item:],
             views.u8[item:],
             views.u16[item:],
-            views.u32[item:],
+            views.u32[word:],
             views.bits32,
             views.float32,
             views.float64,

@@ -66,7 +66,7 @@ def rack_beads(bead_results: Iterable[BeadRunResult], study: Study) -> BeadRack:
 
 
 def _rank(run: BeadRunResult) -> tuple[str, str, str, int]:
-    # Assays with different limits may judge one line differently: the harder word goes first.
+    # Between equals, the harder word goes first.
     hardness = ("failed", "flagged", "ok").index(run.status)
     return run.bead_run, run.channel, run.statistic, hardness
 
@@ -90,11 +90,13 @@ def choose_beads(sample: Sample, result: SampleResult, rack: BeadRack, study: St
     subject = _Subject(
         sample, result, at_seconds, study.assay(sample.assay).limits.voltage_tolerance
     )
+    # Assays with different limits may judge one run differently: a sample hears its own assay's.
+    judged = [r for r in rack.runs if not r.run.assays or sample.assay in r.run.assays]
     named = _assigned(sample.sample_id, study) or sample.bead_run
     if named is not None:
-        of_name = [racked for racked in rack.runs if racked.run.bead_run == named]
+        of_name = [racked for racked in judged if racked.run.bead_run == named]
         return _named_run(named, cells, of_name, subject, study.bead_max_age_hours)
-    serving = [r for r in rack.runs if _serves(r.run, cells) or _failed_early(r.run, cells)]
+    serving = [r for r in judged if _serves(r.run, cells) or _failed_early(r.run, cells)]
     return _chosen_run(cells, serving, subject, study.bead_max_age_hours)
 
 

@@ -48,6 +48,7 @@ def samples_frame(study: Study, readings: Sequence[Reading]) -> pl.DataFrame:
         "day": [r.placement.day for r in readings],
         "review": [r.review for r in readings],
         "acquired_at": [_at(r.result.acquired_at if r.result else None, study) for r in readings],
+        "file_notes": [";".join(r.result.notes) if r.result else None for r in readings],
         "voltage": [r.result.voltage if r.result else None for r in readings],
         "gain": [r.result.gain if r.result else None for r in readings],
         "drawn_at": [_at(r.sample.drawn_at, study) for r in readings],
@@ -170,6 +171,7 @@ def calibrations_frame(study: Study, bead_results: Iterable[BeadRunResult]) -> p
         "file": [row.file if row else None for row in rows],
         "sha256": [run.sha256 for run in runs],
         "site": [row.site if row else None for row in rows],
+        "assays": [";".join(run.assays) or None for run in runs],
     }
     values |= _extra_values(extra, extras)
     return frame((*CALIBRATIONS.columns, *extra.values()), values, study.timezone)
@@ -217,6 +219,7 @@ def _in_sheet_order(study: Study, bead_results: Iterable[BeadRunResult]) -> list
             run.bead_run,
             run.channel,
             run.statistic,
+            run.assays,
             run.status,
         ),
     )

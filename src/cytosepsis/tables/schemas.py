@@ -117,6 +117,7 @@ SHEET = (
     _text("counting_lot", "Lot of the counting beads."),
     _number("blood_volume_ul", "µL", "Volume of blood."),
     _number("bead_volume_ul", "µL", "Volume of counting beads."),
+    _count("dataset", "The data set that the sheet names, of files with several."),
 )
 
 SAMPLES = Table(
@@ -141,6 +142,7 @@ SAMPLES = Table(
         _moment("acquired_at", "Acquisition, as the file says."),
         _number("voltage", "V", "Voltage of the quantified detector ($PnV)."),
         _number("gain", "", "Gain of the quantified detector ($PnG)."),
+        _text("file_notes", "What was odd about the file, as `;`-joined codes of `fcs-support`."),
         *SHEET,
     ),
     "The sheet's further columns follow as text; one that bears a name of this table is prefixed "
@@ -184,8 +186,8 @@ INTENSITIES = Table(
 
 CALIBRATIONS = Table(
     "calibrations",
-    "bead run × channel × statistic, failed ones included",
-    "the bead sheet's, then channel and statistic",
+    "bead run × channel × statistic (× limits, where assays differ in them), failed ones included",
+    "the bead sheet's, then channel, statistic and assays",
     (
         _BEAD_RUN,
         Column("channel", pl.String, "", "The detector ($PnN)."),
@@ -208,6 +210,7 @@ CALIBRATIONS = Table(
         _text("file", "FCS file as the sheet writes it."),
         _text("sha256", "SHA-256 of the file's content; null with `--digest stat`."),
         _text("site", "Site."),
+        _text("assays", "Assays whose limits judged it, joined by `;`."),
     ),
     "The bead sheet's further columns follow as text; one that bears a name of this table is "
     "prefixed with `sheet_`.",

@@ -1,0 +1,63 @@
+"""Compiling the numerical kernels once, before work is handed out, by doing a little of it.
+
+A cold compilation takes tens of seconds. Left to the first files, every worker would do it at the
+same time, and it would count as reading. What is compiled lies in the user's cache afterwards.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from cytosepsis import kernels
+from cytosepsis.bead_peaks import find_peaks
+from cytosepsis.bead_scatter import single_beads
+from cytosepsis.fcs import read_fcs
+from cytosepsis.fcs_write import write_fcs
+from cytosepsis.gating.apply import gate
+from cytosepsis.gating.toml_plan import parse_toml_plan
+
+MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
+
+_PLAN = {
+    "transforms": {"logicle": {"type": "logicle", "T": 262144, "W": 0.5, "M": 4.5, "A": 0.0}},
+    "gates": [
+        {
+            "name": "bright",
+            "type": "rectangle",
+            "x": {"channel": "FL", "transform": "logicle"},
+            "ranges": {"x": {"min": 0.2, "max": 0.8}},
+        }
+    ],
+}
+
+
+def is_compiled() -> bool:
+    """Whether everything that a study needs lies in the cache."""
+    return kernels.is_compiled(kernels.WALK, kernels.DENSITY)
+
+
+def is_cached() -> bool:
+    """Whether what one process compiles is there for the next."""
+    return kernels.CACHE_FOLDER is not None
+
+
+def compile_kernels(_: object = None) -> None:
+    """Gate and cluster a few invented events; takes a task's argument, to be sent to a worker."""
+    spread = np.random.default_rng(1).standard_normal((600, 3))
+    levels = np.repeat([300.0, 3_000.0, 30_000.0], 200)
+    events = np.column_stack(
+        [
+            50_000 + 500 * spread[:, 0],
+            50_000 + 500 * spread[:, 1],
+            levels * (1 + 0.05 * spread[:, 2]),
+        ]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.fcs"
+        write_fcs(path, events, pnn=("FSC-A", "SSC-A", "FL"))
+        gate(read_fcs(path), parse_toml_plan(_PLAN))
+    single_beads(events[:, :2])
+    find_peaks(events[:, 2])

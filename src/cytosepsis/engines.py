@@ -1,0 +1,77 @@
+"""How orders are carried out: in this process, in isolated worker processes, or on a cluster.
+
+The same function is called with the same orders everywhere. What ends or exhausts its worker is
+tried once more, alone, before it counts as failed; every order gets exactly one last reply.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cytosepsis import cluster
+from cytosepsis.tasks import Order, Outcome, code_digest, error_of
+from cytosepsis.workers import Allowance, Pool, Reply, memory_for_each
+
+# Reading the largest files takes seconds, over a slow share minutes: what takes longer hangs.
+FILE_TIMEOUT_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where and under which conditions orders are carried out."""
+
+    target: str  # module:function, called with each order
+    perform: Callable[[Order], Outcome]  # the same, for this process
+    workers: int = 1
+    isolate: bool = True
+    scheduler: str | None = None  # address of a Dask scheduler
+    timeout_seconds: float | None = FILE_TIMEOUT_SECONDS  # per file; not in this process
+
+    def replies(
+        self, orders: Sequence[Order], trouble: Callable[[Reply], None]
+    ) -> Iterator[Reply | None]:
+        """One last reply per order, as they come; None at idle ticks.
+
+        `trouble` is called with each reply that is not the last word on its order, and with each
+        death, for the log.
+        """
+        if self.scheduler is None and not self.isolate:
+            yield from self._here(orders)
+            return
+        suspects = []
+        for reply in self._away(orders):
+            if reply is not None and (reply.died or _exhausted(reply.value)):
+                trouble(reply)
+                suspects.append(reply.index)
+            else:
+                yield reply
+        # A file that ended its worker may have been the victim of its neighbours.
+        for index in sorted(suspects):
+            for reply in self._away([orders[index]], alone=True):
+                last = reply and replace(reply, index=index)
+                if last is not None and last.died:
+                    trouble(last)
+                yield last
+
+    def _here(self, orders: Sequence[Order]) -> Iterator[Reply]:
+        for index, order in enumerate(orders):
+            started = time.monotonic()
+            value = self.perform(order)
+            yield Reply(index, value, seconds=time.monotonic() - started)
+
+    def _away(self, orders: Sequence[Order], *, alone: bool = False) -> Iterator[Reply | None]:
+        if self.scheduler is not None:
+            work = cluster.Work(self.target, code_digest(), self.timeout_seconds)
+            yield from cluster.replies(self.scheduler, work, orders)
+            return
+        workers = 1 if alone else self.workers
+        allowance = Allowance(self.timeout_seconds, memory_for_each(workers))
+        with Pool(self.target, workers, allowance=allowance) as pool:
+            yield from pool.replies(orders)
+
+
+def _exhausted(outcome: Outcome) -> bool:
+    error = error_of(outcome)
+    return error is not None and error[0] == "out_of_memory"

@@ -1,0 +1,85 @@
+"""Kernels are compiled once, by one process, and the person is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cytosepsis import compiling, kernels
+from cytosepsis.cli.progress import PlainLines
+from cytosepsis.config import load_study
+from cytosepsis.simulate import SimulationSettings, simulate_study
+from cytosepsis.study import Progress, run_study
+
+compiled_only = pytest.mark.skipif(kernels.is_compiled("nothing"), reason="the compiler is off")
+
+
+@compiled_only
+def test_compiling_leaves_everything_in_the_cache() -> None:
+    compiling.compile_kernels()
+    if not compiling.is_cached():
+        pytest.skip(f"no cache: {kernels.CACHE_NOTE}")
+    assert compiling.is_compiled()
+    assert kernels.CACHE_FOLDER is not None
+    before = {path for path in kernels.CACHE_FOLDER.rglob("*.nbc") if "walk." in path.name}
+    assert before
+
+
+@compiled_only
+def test_a_compilation_that_was_interrupted_is_not_taken_for_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "CACHE_FOLDER", tmp_path)
+    (tmp_path / "walk.walk_block-1.py311.nbi").touch()
+    (tmp_path / "density.shortest_interval-1.py311.nbi").touch()
+    assert not kernels.is_compiled(kernels.WALK)
+    (tmp_path / "walk.walk-1.py311.nbi").touch()
+    assert kernels.is_compiled()
+    assert compiling.is_compiled()
+
+
+def test_without_the_compiler_nothing_has_to_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "CACHE_FOLDER", None)
+    monkeypatch.setattr(kernels._config, "DISABLE_JIT", 1)
+    assert kernels.is_compiled()
+    monkeypatch.setattr(kernels._config, "DISABLE_JIT", 0)
+    assert not kernels.is_compiled()
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_cold_run_compiles_once_before_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolate: bool
+) -> None:
+    """The compiler is played by a file that is written."""
+    monkeypatch.setattr("cytosepsis.study._COMPILER", "test_compiling:note")
+    monkeypatch.setattr(compiling, "compile_kernels", note)
+    monkeypatch.setattr(compiling, "is_compiled", lambda: False)
+    monkeypatch.setattr(compiling, "is_cached", lambda: True)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
+    simulate_study(
+        tmp_path / "study", SimulationSettings(patients=1, healthy=0, events=300, bead_events=300)
+    )
+    seen: list[Progress] = []
+    loaded = load_study(tmp_path / "study")
+    run_study(loaded, tmp_path / "out", workers=2 if isolate else 1, progress=seen.append)
+    assert (tmp_path / "noted").read_text() == "x"
+    compiling_at = [number for number, p in enumerate(seen) if p.compiling]
+    assert compiling_at
+    assert all(seen[number].n_done == 0 for number in compiling_at)
+    assert not seen[-1].compiling
+    run_study(loaded, tmp_path / "out", workers=2 if isolate else 1)
+    assert (tmp_path / "noted").read_text() == "x"
+
+
+def note(_: object = None) -> None:
+    with Path(os.environ["NOTED"]).open("a") as file:
+        file.write("x")
+
+
+def test_the_person_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(3, 0, 0, 0, 0, 10, 0, 0.0, compiling=True)
+    PlainLines()(progress)
+    assert "compiling the numerical kernels, once on this machine" in capsys.readouterr().err
