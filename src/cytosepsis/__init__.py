@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
+    from cytosepsis.gating.gatingml_export import write_gatingml
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
@@ -67,6 +68,7 @@ _HOMES = {
     "fcs": ("RawEvents", "read_fcs", "read_keywords"),
     "flags": ("FLAGS", "Flag"),
     "gating.apply": ("Populations", "gate"),
+    "gating.gatingml_export": ("write_gatingml",),
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
@@ -131,6 +133,7 @@ __all__ = [
     "simulate_study",
     "spillover_from_controls",
     "spillover_of",
+    "write_gatingml",
 ]
 
 
