@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         StoreError,
         StudyError,
     )
+    from cytosepsis.export import export_populations
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
+    from cytosepsis.fcs_write import write_fcs
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
     from cytosepsis.gating.plan import GatingPlan
@@ -57,7 +59,9 @@ _HOMES = {
         "StoreError",
         "StudyError",
     ),
+    "export": ("export_populations",),
     "fcs": ("RawEvents", "read_fcs", "read_keywords"),
+    "fcs_write": ("write_fcs",),
     "flags": ("FLAGS", "Flag"),
     "gating.apply": ("Populations", "gate"),
     "gating.plan": ("GatingPlan",),
@@ -101,6 +105,7 @@ __all__ = [
     "__version__",
     "analyze_sample",
     "check_study",
+    "export_populations",
     "fit_calibration",
     "gate",
     "load_study",
@@ -112,6 +117,7 @@ __all__ = [
     "run_study",
     "simulate_study",
     "spillover_of",
+    "write_fcs",
 ]
 
 

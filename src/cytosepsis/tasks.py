@@ -51,6 +51,7 @@ _NOT_COMPUTING = frozenset(
         "compiling",
         "config",
         "engines",
+        "export",
         "fcs_write",
         "journal",
         "lock",
