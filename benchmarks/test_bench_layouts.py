@@ -34,7 +34,11 @@ def written(folder: Path, name: str) -> Path:
     if kind == "A":
         data = random.integers(48, 58, ROWS * row // 8, dtype=np.uint8).tobytes()
     elif kind == "F":
-        data = random.normal(0, 1e4, ROWS * COLUMNS).astype("f4").tobytes()
+        data = (
+            random.normal(0, 1e4, ROWS * COLUMNS)
+            .astype("<f4" if order[0] == "1" else ">f4")
+            .tobytes()
+        )
     else:
         data = random.bytes(ROWS * row // 8)
     pairs = {"$BYTEORD": order, "$DATATYPE": kind, "$MODE": "L", "$NEXTDATA": "0"}
