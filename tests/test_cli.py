@@ -316,6 +316,95 @@ def test_gate_refuses(study: Path, sample: Path, words: list[str], message: str)
     assert result.stdout == ""
 
 
+@pytest.fixture
+def workspace(sample: Path, tmp_path: Path) -> Path:
+    """A FlowJo workspace of the sample: `all` with the stored count that is put in for COUNT."""
+    path = tmp_path / "w.wsp"
+    path.write_text(
+        '<Workspace version="20.0" flowJoVersion="10.8.1"'
+        ' xmlns:gating="http://www.isac-net.org/std/Gating-ML/v2.0/gating"'
+        ' xmlns:transforms="http://www.isac-net.org/std/Gating-ML/v2.0/transformations"'
+        ' xmlns:data-type="http://www.isac-net.org/std/Gating-ML/v2.0/datatypes">'
+        f'<Groups/><SampleList><Sample><DataSet uri="{sample.name}" sampleID="1"/>'
+        f'<Transformations/><Keywords/><SampleNode name="{sample.name}" sampleID="1" count="2000">'
+        '<Subpopulations><Population name="all" owningGroup="" count="COUNT"><Gate>'
+        '<gating:RectangleGate eventsInside="1"><gating:dimension gating:min="-1e9">'
+        '<data-type:fcs-dimension data-type:name="FSC-A"/></gating:dimension>'
+        "</gating:RectangleGate></Gate></Population></Subpopulations></SampleNode></Sample>"
+        "</SampleList></Workspace>"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("count", "stored", "agrees", "status"),
+    [("1994", 1994, True, 0), ("1993", 1993, False, 1), ("-1", None, None, 0)],
+)
+def test_concordance(
+    sample: Path, workspace: Path, count: str, stored: int | None, agrees: bool | None, status: int
+) -> None:
+    workspace.write_text(workspace.read_text().replace("COUNT", count))
+    words = ("gate", sample, "--gating", workspace, "--concordance")
+    result = call(*words, "--format", "json")
+    assert result.exit_code == status, result.stderr
+    (record,) = document(result)
+    root, every = record["populations"]
+    assert (root["stored_n_events"], root["agrees"]) == (2000, True)
+    assert every["n_events"] == 2000
+    assert (every["stored_n_events"], every["agrees"]) == (stored, agrees)
+    table = call(*words, "--format", "csv").stdout.splitlines()
+    assert table[0].endswith(",stored_n_events,agrees")
+    assert table[2].endswith({True: ",1994,true", False: ",1993,false", None: ",,"}[agrees])
+    assert "stored" in call(*words).stdout
+
+
+def test_concordance_notices_another_file(sample: Path, workspace: Path) -> None:
+    text = workspace.read_text().replace("COUNT", "2000").replace('count="2000">', 'count="2001">')
+    workspace.write_text(text)
+    words = ("gate", sample, "--gating", workspace, "--concordance", "--format", "json")
+    result = call(*words)
+    assert result.exit_code == 1
+    assert [row["agrees"] for row in document(result)[0]["populations"]] == [False, True]
+
+
+def test_concordance_needs_stored_counts(study: Path, sample: Path) -> None:
+    result = gate(study, sample, "--concordance")
+    assert result.exit_code == 2
+    assert "stores no counts" in result.stderr
+
+
+def test_gating_writes_gating_ml_that_counts_the_same(
+    study: Path, sample: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "plan.xml"
+    (plan,) = (study / "assays").glob("*.toml")
+    names = {"fsc": "FSC-A", "fsc_height": "FSC-H", "ssc": "SSC-A"}
+    raw = cytosepsis.read_fcs(sample)
+    names |= {"cd14": raw.pnn[raw.pns.index("CD14")], "hladr": raw.pnn[raw.pns.index("HLA-DR")]}
+    used = cytosepsis.read_gating(plan).channels
+    channels = [w for k, v in names.items() if k in used for w in ("--channel", f"{k}={v}")]
+    result = call("gating", plan, "--out", out, *channels)
+    assert result.exit_code == 0, result.stderr
+    counted = call("gate", sample, "--gating", out, "--format", "json")
+    wanted = gate(study, sample, "--format", "json")
+    assert document(counted)[0]["populations"] == document(wanted)[0]["populations"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "x.toml"), "--out x.toml: .xml is meant."),
+        (("--out", "x.xml", "--channel", "cd15=A"), "--channel: the plan has no cd15; it has"),
+        (("--out", "x.xml", "--compensation", "no.csv"), "the matrix cannot be read"),
+    ],
+)
+def test_gating_refuses(study: Path, words: tuple[str, ...], message: str) -> None:
+    (plan,) = (study / "assays").glob("*.toml")
+    result = call("gating", plan, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 def test_gate_refuses_a_broken_plan(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text("[[gates]]\nname = 1\n")
     for plan in ("plan.toml", "no.toml", "no.wsp"):

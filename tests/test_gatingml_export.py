@@ -158,11 +158,11 @@ def test_a_matrix_that_is_given_does_not_take_the_name_of_one_of_the_plan(again)
     [
         (
             (Rectangle("a", "root", (Axis("A", Biex()),), (1.0,), (None,)),),
-            "root/a: A is on a Biex scale, which Gating-ML does not have; redraw",
+            "root/a: A: Gating-ML has no Biex scale; redraw the gate on a logicle",
         ),
         (
             (Rectangle("a", "root", (Axis("A", OffsetLog(1.0, 4.0)),), (1.0,), (None,)),),
-            "root/a: A is on a OffsetLog scale",
+            "root/a: A: Gating-ML has no OffsetLog scale",
         ),
         ((Boolean("a", "root", "not", (Operand("root"),)),), "root/a: root holds every event"),
         (

@@ -221,6 +221,9 @@ def test_samples_are_found_by_name_by_fil_and_by_file(read):
         "y.fcs": "two",
         "z z.fcs": "two",
         "sub/dir/x.fcs": "one",
+        "sampleID=2": "two",
+        "$FIL = x.fcs": "one",
+        ("unknown.fcs", "y.fcs"): "two",
     }.items():
         assert read(*samples, wanted=wanted).paths == ("root", f"root/{expected}")
 
@@ -229,6 +232,19 @@ def test_other_samples_need_not_be_readable(read):
     broken = sample(population("b", dimension("A", 1)), scales=scale("A", "odd"), name="broken")
     plan = read(broken, sample(population("a", dimension("A", 1))), wanted="s.fcs")
     assert plan.paths == ("root", "root/a")
+
+
+def test_every_sample_that_answers_is_named(read):
+    samples = [
+        sample(population("a", dimension("A", 1)), name=f"{n}", fil="same", number=n)
+        for n in (1, 2)
+    ]
+    with pytest.raises(GatingError, match=r"2 samples .* by their \$FIL \(their ids: 1, 2\)"):
+        read(*samples, wanted="same")
+    with pytest.raises(GatingError, match=r"2 samples .* by their keyword \$FIL"):
+        read(*samples, wanted="$FIL=same")
+    with pytest.raises(GatingError, match=r"no sample 'TUBE=1' in the workspace; it has: 1, 2"):
+        read(*samples, wanted="TUBE=1")
 
 
 ONE = population("a", dimension("A", 1))
@@ -244,7 +260,7 @@ ONE = population("a", dimension("A", 1))
         (
             [sample(ONE, number=5), sample(ONE, number=6)],
             "s.fcs",
-            "2 samples of the workspace are called 's.fcs' (their ids: 5, 6)",
+            "2 samples of the workspace are called 's.fcs' by their name (their ids: 5, 6); say",
         ),
         ([sample(ONE + ONE)], None, "two populations are called 'a'"),
         (

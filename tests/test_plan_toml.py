@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from cytosepsis.errors import GatingError
-from cytosepsis.gating.plan import Axis, Boolean, Ellipse, Operand, Polygon, Rectangle
+from cytosepsis.gating.plan import Axis, Boolean, Ellipse, Operand, Polygon, Ratio, Rectangle
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle
@@ -73,6 +73,47 @@ def faults_of(text):
     with pytest.raises(GatingError) as caught:
         parse(text)
     return str(caught.value).splitlines()
+
+
+RATIO = """
+[transforms.log]
+type = "log"
+T = 100
+M = 2
+
+[[gates]]
+name = "r"
+type = "rectangle"
+x = { channel = "fsc", transform = "log", ratio = { divisor = "fsc_height", A = 2, C = -1 } }
+y = { channel = "ssc", compensated = false, ratio = { divisor = "fsc", B = 0.5, boundMax = 9 } }
+ranges = { x = { min = 0.45 } }
+"""
+
+
+def test_ratios():
+    plan = parse(RATIO)
+    (gate,) = plan.gates
+    assert gate.axes == (
+        Axis("fsc", Log(100.0, 2.0), "default", Ratio("fsc_height", 2.0, 0.0, -1.0)),
+        Axis("ssc", None, "uncompensated", Ratio("fsc", 1.0, 0.5, 0.0, None, 9.0)),
+    )
+    assert plan.channels == ("fsc", "fsc_height", "ssc")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('divisor = "fsc_height", ', "", "gates[0].x.ratio.divisor (r): text is needed here"),
+        ("C = -1", 'C = "1"', "gates[0].x.ratio.C (r): a number was expected, found '1'"),
+        ("C = -1", "c = -1", "gates[0].x.ratio.c (r): unknown key of a ratio; did you mean"),
+        ("C = -1", "C = inf", "gates[0].x.ratio (r): A, B and C must be finite, found 2, 0, inf"),
+        ("boundMax = 9", "boundMax = 9, boundMin = 9", "gates[0].y.ratio (r): boundMin 9 must be"),
+        ('ratio = { divisor = "fsc_', 'ratio = { divisor = "", x = "', "x.ratio.x (r): unknown"),
+    ],
+)
+def test_faults_of_ratios(old, new, fault):
+    faults = faults_of(RATIO.replace(old, new))
+    assert any(fault in line for line in faults), faults
 
 
 def test_every_type(tmp_path):

@@ -255,6 +255,7 @@ def test_a_second_run_is_refused_and_told_who_holds(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_run_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text('{"host": "gone", "process": 1, "since": "2024-01-01"}')
+    os.utime(tmp_path / ".lock", (1, 1))
     with Store(tmp_path, STUDY):
         held = json.loads((tmp_path / ".lock").read_text())
     assert held["process"] == os.getpid()

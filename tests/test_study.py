@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from cytosepsis.bead_runs import BeadTask
 from cytosepsis.calibration import BeadLot
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Limits, Sample, Study
 from cytosepsis.sample import (
     BeadRunResult,
-    BeadTask,
     PopulationCount,
     SampleFailure,
     SampleOutcome,
@@ -48,6 +48,12 @@ def fake_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleO
             if not path.with_suffix(".died").exists():
                 path.with_suffix(".died").write_text("")
                 os._exit(7)
+        case "hang":
+            time.sleep(600)
+        case "hang once":
+            if not path.with_suffix(".hung").exists():
+                path.with_suffix(".hung").write_text("")
+                time.sleep(600)
         case "interrupt":
             raise KeyboardInterrupt
         case "memory":
@@ -332,6 +338,39 @@ def test_other_code_or_another_digest_is_computed_again(
     assert rerun(study, out, digest="stat")[0] == 8
 
 
+def test_what_is_computed_says_why(study: Study, out: Path) -> None:
+    first = run_study(study, out)
+    assert first.run.reasons == {"new": 9}
+    Path(study.samples[3].path).write_text("something else")
+    Path(study.samples[4].path).unlink()
+    again = run_study(study, out)
+    assert again.run.reasons == {"file_changed": 1, "file_missing": 1}
+    assert (again.run.n_computed, again.run.n_reused) == (2, 6)
+    Path(study.samples[4].path).write_text("back")
+    assert run_study(study, out).run.reasons == {"failed_before": 1}
+    Path(study.assays[0].gating).write_text("other gates")
+    assert run_study(study, out).run.reasons == {"study_changed": 8}
+    assert run_study(study, out, digest="stat").run.reasons == {"digest_changed": 9}
+    assert run_study(study, out, digest="stat").run.reasons == {}
+
+
+def test_the_log_has_a_line_per_file_with_its_time_and_reason(study: Study, out: Path) -> None:
+    run_study(study, out)
+    lines = [json.loads(line) for line in (out / "logs" / "run.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["begin", *["file"] * 9, "end"]
+    assert {line["sample_id"] for line in lines if "sample_id" in line} == set(WORDS)
+    for line in lines[1:-1]:
+        assert line["why"] == "new"
+        assert line["seconds"] >= 0
+        assert line["level"] == ("warning" if line.get("bead_run") else "info")
+
+
+def test_a_log_level_leaves_out_what_is_below(study: Study, out: Path) -> None:
+    run_study(study, out, log_level="warning")
+    lines = (out / "logs" / "run.jsonl").read_text().splitlines()
+    assert [json.loads(line)["bead_run"] for line in lines] == ["B1"]
+
+
 def test_fresh_computes_everything(study: Study, out: Path) -> None:
     run_study(study, out)
     assert rerun(study, out, fresh=True)[:2] == (8, 0)
@@ -401,6 +440,17 @@ def test_one_isolated_worker_survives_a_death_too(tmp_path: Path, out: Path) -> 
     study = make_study(tmp_path / "study", {"bad": "die", "good": "xyz"})
     results = run_study(study, out, isolate=True)
     assert results.table("samples")["n_events"].to_list() == [None, 3]
+
+
+def test_a_file_that_hangs_costs_one_row(tmp_path: Path, out: Path) -> None:
+    words = {"good": "xyz", "stuck": "hang", "slow": "hang once", "other": "x"}
+    study = make_study(tmp_path / "study", words)
+    results = run_study(study, out, workers=2, file_timeout_seconds=1.5)
+    samples = results.table("samples")
+    assert samples["error_code"].to_list() == [None, "timeout", None, None]
+    assert calls(study) == {"good": 1, "stuck": 2, "slow": 2, "other": 1}
+    assert rerun(study, out, file_timeout_seconds=1.5, isolate=True)[2] == {"stuck"}
+    assert "took longer than 1.5 s, twice" in (out / "journal.sqlite").read_bytes().decode("latin1")
 
 
 def test_memory_that_lacks_is_asked_for_once_more_alone(tmp_path: Path, out: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosepsis.workers import Pool, Reply, WorkerError
+from cytosepsis.workers import Allowance, Pool, Reply, WorkerError, frames, memory_for_each
 
 
 def perform(task: tuple[str, int]) -> object:
@@ -31,6 +31,12 @@ def perform(task: tuple[str, int]) -> object:
             os.kill(os.getpid(), signal.SIGSEGV)
         case ("sleep", n):
             time.sleep(n)
+        case ("allocate", _):
+            try:
+                hoard = [bytearray(1 << 26) for _ in range(1000)]
+            except MemoryError as error:
+                return type(error).__name__
+            return len(hoard)
     return None
 
 
@@ -133,3 +139,49 @@ def test_workers_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
     else:
         pytest.fail("the worker lives on")
+
+
+# ---------------------------------------------------------------------- what a task may take
+
+
+def test_a_task_that_takes_too_long_is_ended_and_the_next_has_a_new_worker() -> None:
+    started = time.monotonic()
+    with Pool(TARGET, 1, allowance=Allowance(seconds=0.5)) as pool:
+        found = {r.index: r for r in pool.replies([("sleep", 60), ("double", 4)]) if r}
+    assert time.monotonic() - started < 20
+    assert found[0].died
+    assert found[0].timed_out
+    assert 0.5 <= found[0].seconds < 10
+    assert found[1].value == 8
+    assert not found[1].timed_out
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is kept on Linux only")
+def test_a_task_that_allocates_without_end_costs_itself() -> None:
+    with Pool(TARGET, 1, allowance=Allowance(memory_bytes=1 << 30)) as pool:
+        found = {r.index: r for r in pool.replies([("allocate", 0), ("double", 4)]) if r}
+    assert found[0].value == "MemoryError"
+    assert found[1].value == 8
+
+
+def test_workers_share_the_memory_of_the_machine() -> None:
+    if not sys.platform.startswith("linux"):
+        assert memory_for_each(1) is None
+        return
+    alone, of_many = memory_for_each(1), memory_for_each(1000)
+    assert alone is not None
+    assert of_many is not None
+    assert alone >= of_many == 1 << 30
+
+
+def test_what_a_process_leaves_is_said_without_what_it_read() -> None:
+    trace = (
+        "Mrs Example, 1950: odd keyword\nFatal Python error: Segmentation fault\n\n"
+        'Current thread 0x00007f (most recent call first):\n  File "/x/y/cytosepsis/fcs.py", line 7'
+        " in read\n"
+    )
+    assert frames(trace).splitlines() == [
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x00007f (most recent call first):",
+        '  File "cytosepsis/fcs.py", line 7 in read',
+    ]

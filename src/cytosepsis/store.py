@@ -147,8 +147,13 @@ class Store:
         finally:
             self._lock.release()
 
+    def check(self) -> None:
+        """Raise StoreError where another run has taken the folder over."""
+        self._lock.check()
+
     def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed."""
+        self._lock.check(now=True)
         for name, table in tables.items():
             for suffix in _SUFFIXES:
                 self._write(f"{name}{suffix}", partial(_write_frame, table, suffix))

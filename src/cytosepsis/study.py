@@ -275,6 +275,7 @@ class _Run:
         return record
 
     def _keep(self, work: Work, outcome: Outcome, seconds: float) -> None:
+        self._store.check()
         key = key_of(work)
         before = self._stamps[key]
         entry = Entry(

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from cytosepsis import __version__
-from cytosepsis.cli import file_commands, study_commands
+from cytosepsis.cli import file_commands, plan_commands, study_commands
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(study_commands.run)
 app.command()(study_commands.check)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
+app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(study_commands.simulate)
 

@@ -17,6 +17,7 @@ from cytosepsis.cli.terminal import (
     Format,
     TableFormat,
     command,
+    roles_of,
     say,
     show_table,
     write_json,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cytosepsis.compensation import Spillover
 
 _FILES = typer.Argument(help="FCS files.", show_default=False)
+_COMPARED_COLUMNS = ("stored_n_events", "agrees")
 _ENDINGS = {".fcs", ".lmd"}
 _POPULATION_COLUMNS = (
     *("file", "path", "population", "n_events", "fraction_of_parent", "fraction_of_root"),
@@ -59,8 +61,12 @@ def gate(
     files: Annotated[list[Path], _FILES],
     gating: Annotated[Path, typer.Option(help="Plan: .toml, Gating-ML 2.0 .xml or FlowJo .wsp.")],
     sample: Annotated[
-        str | None, typer.Option(help="Sample of a .wsp; default: each file's own name.")
+        str | None,
+        typer.Option(help="Sample of a .wsp: name, $FIL or KEYWORD=VALUE; default: the file's."),
     ] = None,
+    concordance: Annotated[
+        bool, typer.Option("--concordance", help="Compare with the counts stored in a .wsp.")
+    ] = False,
     channel: Annotated[
         list[str] | None,
         typer.Option(help="ROLE=NAME; a role not named is tried as $PnN, then $PnS."),
@@ -79,7 +85,10 @@ def gate(
 ) -> None:
     """Count the populations of a gating plan in FCS files."""
     with command():
-        request = _Request(gating, sample, _roles(channel or ()), compensation, dataset, export)
+        roles = roles_of(channel or ())
+        request = _Request(
+            gating, sample, roles, compensation, dataset, concordance=concordance, export=export
+        )
         _check_stems(files, export)
         count = _counter(request)
         if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
@@ -90,6 +99,8 @@ def gate(
             _write_table(_population_rows(records), out)
         _show_populations(records, format)
         _exit_for(records)
+        if any(row.get("agrees") is False for r in records for row in r.get("populations", ())):
+            raise typer.Exit(EXIT_FILES_FAILED)
 
 
 def calibrate(
@@ -183,18 +194,6 @@ def _is_fcs(path: Path) -> bool:
 # ------------------------------------------------------------------------------- counting
 
 
-def _roles(pairs: Iterable[str]) -> dict[str, str]:
-    roles: dict[str, str] = {}
-    for pair in pairs:
-        role, equals, name = pair.partition("=")
-        if not (role and equals and name):
-            raise CytosepsisError(f"--channel {pair!r}: ROLE=NAME is meant, e.g. cd14=APC-A.")
-        if role in roles:
-            raise CytosepsisError(f"--channel: role {role!r} is given twice.")
-        roles[role] = name
-    return roles
-
-
 @dataclass(frozen=True, slots=True)
 class _Request:
     """What `gate` was asked for, the files aside."""
@@ -204,7 +203,8 @@ class _Request:
     roles: Mapping[str, str]
     compensation: str | None
     dataset: int | None
-    export: Path | None = None
+    concordance: bool
+    export: Path | None
 
 
 def _check_stems(files: Iterable[Path], export: Path | None) -> None:
@@ -228,6 +228,8 @@ def _counter(request: _Request) -> Callable[[Path], Record]:
     from cytosepsis.compensation import read_spillover_csv
     from cytosepsis.fcs import read_fcs
     from cytosepsis.gating.apply import gate as apply
+    from cytosepsis.gating.concordance import compare_counts
+    from cytosepsis.gating.flowjo import read_stored_counts
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.sample import population_counts
 
@@ -242,32 +244,38 @@ def _counter(request: _Request) -> Callable[[Path], Record]:
     if by_name and not gating.is_file():
         raise CytosepsisError(f"--gating {gating}: no such file.")
     shared = None if by_name else read_gating(gating, sample=request.sample)
+    if request.concordance and gating.suffix.lower() not in {".wsp", ".xml"}:
+        raise CytosepsisError(f"--concordance: {gating} stores no counts; a FlowJo .wsp does.")
 
     def count(path: Path) -> Record:
         raw = read_fcs(path, dataset=request.dataset)
-        plan = shared or read_gating(gating, sample=path.name)
+        known = request.sample or (path.name, raw.keywords.get("$FIL", "").strip())
+        plan = shared or read_gating(gating, sample=known)
         if compensation == "file":
             _note_missing_spillover(path, raw.keywords)
         populations = apply(raw, plan, channels=request.roles, spillover=matrix)
-        counts = population_counts(populations, plan)
         if request.export is not None:
             from cytosepsis.export import export_populations
 
             export_populations(raw, populations, request.export)
-        return {
-            "n_events": raw.n_events,
-            "populations": [
-                {
-                    "path": row.path,
-                    "name": row.name,
-                    "n_events": row.n_events,
-                    "fraction_of_parent": row.fraction_of_parent,
-                    "fraction_of_root": row.fraction_of_root,
-                    "gate_status": row.gate_status,
-                }
-                for row in counts
-            ],
-        }
+        rows: list[Record] = [
+            {
+                "path": row.path,
+                "name": row.name,
+                "n_events": row.n_events,
+                "fraction_of_parent": row.fraction_of_parent,
+                "fraction_of_root": row.fraction_of_root,
+                "gate_status": row.gate_status,
+            }
+            for row in population_counts(populations, plan)
+        ]
+        if request.concordance:
+            stored = read_stored_counts(gating, sample=known)
+            for row, compared in zip(
+                rows, compare_counts(populations.n_events, stored), strict=True
+            ):
+                row |= {"stored_n_events": compared.stored, "agrees": compared.agrees}
+        return {"n_events": raw.n_events, "populations": rows}
 
     return count
 
@@ -296,12 +304,16 @@ def _population_rows(records: Iterable[Record]) -> list[Record]:
 def _population_frame(rows: list[Record]) -> pl.DataFrame:
     import polars as pl
 
-    numbers = {
+    numbers: dict[str, type[pl.DataType]] = {
         "n_events": pl.Int64,
+        "stored_n_events": pl.Int64,
+        "agrees": pl.Boolean,
         "fraction_of_parent": pl.Float64,
         "fraction_of_root": pl.Float64,
     }
-    schema = {name: numbers.get(name, pl.String) for name in _POPULATION_COLUMNS}
+    compared = any("agrees" in row for row in rows)
+    columns = (*_POPULATION_COLUMNS, *(_COMPARED_COLUMNS if compared else ()))
+    schema = {name: numbers.get(name, pl.String) for name in columns}
     return pl.DataFrame(rows, schema=schema)
 
 
@@ -319,7 +331,9 @@ def _show_populations(records: list[Record], format: TableFormat) -> None:
 
         sys.stdout.write(csv_text(_population_frame(_population_rows(records))))
     else:
-        header = ("population", "events", "% of parent", "% of root", "gate")
+        header: tuple[str, ...] = ("population", "events", "% of parent", "% of root", "gate")
+        if any("agrees" in row for r in records for row in r.get("populations", ())):
+            header += ("stored", "agrees")
         for record in records:
             if "error" in record:
                 _say_error(record)
@@ -331,6 +345,7 @@ def _show_populations(records: list[Record], format: TableFormat) -> None:
                     _percent(row["fraction_of_parent"]),
                     _percent(row["fraction_of_root"]),
                     row["gate_status"],
+                    *(row[name] for name in _COMPARED_COLUMNS if name in row),
                 )
                 for row in record["populations"]
             ]

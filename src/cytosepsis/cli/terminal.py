@@ -60,6 +60,19 @@ def say(text: str) -> None:
     typer.echo(safe(text), err=True)
 
 
+def roles_of(pairs: Iterable[str]) -> dict[str, str]:
+    """Read what `--channel ROLE=NAME` was given."""
+    roles: dict[str, str] = {}
+    for pair in pairs:
+        role, equals, name = pair.partition("=")
+        if not (role and equals and name):
+            raise CytosepsisError(f"--channel {pair!r}: ROLE=NAME is meant, e.g. cd14=APC-A.")
+        if role in roles:
+            raise CytosepsisError(f"--channel: role {role!r} is given twice.")
+        roles[role] = name
+    return roles
+
+
 def safe(text: object) -> str:
     """Text without what could steer a terminal: names in files are anybody's."""
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text))

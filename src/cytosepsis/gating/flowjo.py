@@ -8,12 +8,11 @@ side under names of ours, and the channels' names as FlowJo wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Literal
-from urllib.parse import unquote
+from pathlib import Path
+from typing import Any, TypeVar
 
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import CompensationError, GatingError
@@ -42,26 +41,20 @@ from cytosepsis.gating.plan import (
     axes_of,
     make_plan,
 )
+from cytosepsis.gating.workspace import (
+    ADVICE,
+    OPERATORS,
+    Node,
+    check_version,
+    choose,
+    keywords_of,
+    nodes_of,
+    paths_of,
+    stored_count,
+)
 from cytosepsis.transforms import Biex
 
-_OPERATORS: dict[str, Literal["and", "or", "not"]] = {
-    "AndNode": "and",
-    "OrNode": "or",
-    "NotNode": "not",
-}
 _REGIONS = ("RectangleGate", "PolygonGate", "EllipsoidGate")
-_ADVICE = "Save the workspace again in FlowJo 10, or write the plan in TOML."
-_MAX_LISTED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """One population of the sample's tree; `key` is its path as FlowJo writes it."""
-
-    key: str
-    name: str
-    parent: str  # key of the parent, "" at the root
-    element: Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +68,13 @@ class _Matrix:
 
 
 def read_flowjo(
-    path: str | Path, *, sample: str | None = None, root: Element | None = None
+    path: str | Path, *, sample: str | Sequence[str] | None = None, root: Element | None = None
 ) -> GatingPlan:
     """Read the gates of one sample of a FlowJo 10 workspace, with its scales and its matrix.
 
-    `sample` is the sample's name in the workspace, its `$FIL` or its file's name; it may be left
-    out where the workspace has only one. A slash in a population's name becomes `_`. `root`: where
-    the file is parsed already.
+    `sample` is the sample's name in the workspace, its `$FIL`, its file's name or a
+    `KEYWORD=VALUE`, or several names of one acquisition; it may be left out where the workspace has
+    only one. A slash in a population's name becomes `_`. `root`: where the file is parsed already.
 
     Raises
     ------
@@ -90,12 +83,46 @@ def read_flowjo(
         two sibling populations of one name; gates that FlowKit cannot convert.
     """
     path = Path(path)
+    return _of_sample(
+        path,
+        sample,
+        lambda markup, chosen: _plan(markup, chosen, nodes_of(chosen), path.name),
+        root=root,
+    )
+
+
+def read_stored_counts(
+    path: str | Path, *, sample: str | Sequence[str] | None = None
+) -> dict[str, int | None]:
+    """Events that FlowJo stored with each population of a sample, by the plan's paths.
+
+    None where FlowJo had not counted when the workspace was saved. Errors as of `read_flowjo`.
+    """
+
+    def counts(_markup: Element, chosen: Element) -> dict[str, int | None]:
+        nodes = nodes_of(chosen)
+        paths = paths_of(nodes)
+        root = {ROOT: stored_count(chosen.find("SampleNode"))}
+        return root | {paths[key]: node.count for key, node in nodes.items()}
+
+    return _of_sample(Path(path), sample, counts)
+
+
+_Found = TypeVar("_Found")
+
+
+def _of_sample(
+    path: Path,
+    sample: str | Sequence[str] | None,
+    read: Callable[[Element, Element], _Found],
+    *,
+    root: Element | None = None,
+) -> _Found:
+    """Read something of one sample of a workspace; errors are told with the workspace's path."""
     try:
         markup = read_markup(path) if root is None else root
-        _check_version(markup)
-        chosen = _choose(markup, sample)
-        nodes = _nodes(chosen)
-        return _plan(markup, chosen, nodes, path.name)
+        check_version(markup)
+        return read(markup, choose(markup, sample))
     except GatingError as error:
         error.file = str(path)  # make_plan knew only its name
         error.with_context(step="gating")
@@ -104,102 +131,14 @@ def read_flowjo(
         raise GatingError(error.message, file=str(path), step="gating") from error
 
 
-def samples_of(markup: Element) -> tuple[str, ...]:
-    """Names of the samples of a workspace, in its order."""
-    return tuple(_name_of(sample) for sample in _samples(markup))
-
-
-def _check_version(markup: Element) -> None:
-    version = str(markup.get("flowJoVersion", ""))
-    major = version.partition(".")[0]
-    if local_name(markup) != "Workspace" or not major.isdecimal() or int(major) < 10:
-        found = f"FlowJo {version}" if version else f"<{local_name(markup)}>"
-        raise GatingError(f"a workspace of FlowJo 10 was expected, found {found}. {_ADVICE}")
-
-
-def _samples(markup: Element) -> list[Element]:
-    return [s for s in markup.findall("SampleList/Sample") if s.find("SampleNode") is not None]
-
-
-def _name_of(sample: Element) -> str:
-    return str(sample.find("SampleNode").get("name", ""))
-
-
-def _keywords(sample: Element) -> dict[str, str]:
-    return {
-        str(keyword.get("name", "")): str(keyword.get("value", ""))
-        for keyword in sample.findall("Keywords/Keyword")
-    }
-
-
-def _file_name(sample: Element) -> str:
-    data_set = sample.find("DataSet")
-    uri = "" if data_set is None else unquote(str(data_set.get("uri", "")))
-    return PurePosixPath(uri).name
-
-
-def _choose(markup: Element, wanted: str | None) -> Element:
-    """Find the sample by name, else by `$FIL`, else by the file it was loaded from."""
-    samples = _samples(markup)
-    names = [_name_of(sample) for sample in samples]
-    listed = ", ".join(names[:_MAX_LISTED]) + (", …" if len(names) > _MAX_LISTED else "")
-    if not samples:
-        raise GatingError("the workspace has no samples")
-    if wanted is None:
-        if len(samples) > 1:
-            raise GatingError(
-                f"the workspace has {len(samples)} samples; say which one (sample=…): {listed}"
-            )
-        return samples[0]
-    short = PureWindowsPath(wanted).name  # knows both separators
-    for name_of in (_name_of, lambda s: _keywords(s).get("$FIL", "").strip(), _file_name):
-        found = [sample for sample in samples if name_of(sample) in (wanted, short)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(str(s.find("SampleNode").get("sampleID")) for s in found)
-            raise GatingError(
-                f"{len(found)} samples of the workspace are called {wanted!r} (their ids: {ids}); "
-                "rename them in FlowJo, or save a workspace for each"
-            )
-    raise GatingError(f"no sample {wanted!r} in the workspace; it has: {listed}")
-
-
-def _nodes(sample: Element) -> dict[str, _Node]:
-    """Find the populations by key, each after its parent, in the order of the document."""
-    nodes: dict[str, _Node] = {}
-    stack = [("", child) for child in _children(sample.find("SampleNode"))][::-1]
-    while stack:
-        parent, element = stack.pop()
-        written = str(element.get("name", ""))
-        key = f"{parent}/{written}" if parent else written
-        if key in nodes:
-            raise GatingError(
-                f"two populations are called {key!r}; FlowJo tells them apart by their place, a "
-                "plan does not: rename one in FlowJo"
-            )
-        nodes[key] = _Node(key, written.replace("/", "_"), parent, element)
-        stack += [(key, child) for child in _children(element)][::-1]
-    return nodes
-
-
-def _children(element: Element) -> Iterator[Element]:
-    for populations in element.findall("Subpopulations"):
-        for child in populations:
-            if local_name(child) == "Population" or local_name(child) in _OPERATORS:
-                yield child
-
-
-def _plan(markup: Element, sample: Element, nodes: Mapping[str, _Node], source: str) -> GatingPlan:
+def _plan(markup: Element, sample: Element, nodes: Mapping[str, Node], source: str) -> GatingPlan:
     regions = {key: _region(node) for key, node in nodes.items() if _is_region(node)}
     tokens = {key: f"g{index}" for index, key in enumerate(regions)}
-    with flowkit_door(_ADVICE):
+    with flowkit_door(ADVICE):
         strategy = _parsed(markup, sample, {tokens[key]: gate for key, gate in regions.items()})
     matrix = _matrix(sample)
     labels = _labels(sample)
-    paths = {"": ROOT}
-    for key, node in nodes.items():
-        paths[key] = f"{paths[node.parent]}/{node.name}"
+    paths = paths_of(nodes)
     gates: list[Gate] = []
     for key in in_order({key: _needs(node, nodes) for key, node in nodes.items()}):
         node = nodes[key]
@@ -214,11 +153,11 @@ def _plan(markup: Element, sample: Element, nodes: Mapping[str, _Node], source: 
     return make_plan(gates, [s for s in spillovers if s[0] in used], source)
 
 
-def _is_region(node: _Node) -> bool:
-    return local_name(node.element) not in _OPERATORS
+def _is_region(node: Node) -> bool:
+    return local_name(node.element) not in OPERATORS
 
 
-def _region(node: _Node) -> Element:
+def _region(node: Node) -> Element:
     """Find the Gate element of a population; it must hold one region of a type we know."""
     gate = node.element.find("Gate")
     kinds = [] if gate is None else [local_name(child) for child in gate]
@@ -230,7 +169,7 @@ def _region(node: _Node) -> Element:
     return gate
 
 
-def _needs(node: _Node, nodes: Mapping[str, _Node]) -> list[str]:
+def _needs(node: Node, nodes: Mapping[str, Node]) -> list[str]:
     needed = [node.parent] if node.parent else []
     for operand in _operands(node):
         if operand not in nodes:
@@ -241,13 +180,13 @@ def _needs(node: _Node, nodes: Mapping[str, _Node]) -> list[str]:
     return needed
 
 
-def _operands(node: _Node) -> list[str]:
+def _operands(node: Node) -> list[str]:
     return [str(d.get("name", "")) for d in node.element.findall("Dependents/Dependent")]
 
 
-def _boolean(node: _Node, paths: Mapping[str, str]) -> Boolean:
+def _boolean(node: Node, paths: Mapping[str, str]) -> Boolean:
     operands = tuple(Operand(paths[key]) for key in _operands(node))
-    return Boolean(node.name, paths[node.parent], _OPERATORS[local_name(node.element)], operands)
+    return Boolean(node.name, paths[node.parent], OPERATORS[local_name(node.element)], operands)
 
 
 def _parsed(markup: Element, sample: Element, gates: Mapping[str, Element]) -> Any:
@@ -351,7 +290,7 @@ def _matrix(sample: Element) -> _Matrix | None:
 def _labels(sample: Element) -> dict[str, str]:
     """$PnN by the name FlowJo gives it: FlowJo writes `_` for `/`."""
     labels: dict[str, str] = {}
-    for key, value in _keywords(sample).items():
+    for key, value in keywords_of(sample).items():
         if key.startswith("$P") and key.endswith("N") and key[2:-1].isdecimal():
             labels.setdefault(value.replace("/", "_"), value)
     return labels

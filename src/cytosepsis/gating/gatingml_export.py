@@ -150,12 +150,17 @@ def _with_choices(
 def _faults(plan: GatingPlan) -> list[str]:
     faults = []
     for gate in plan:
-        for axis in axes_of(gate):
-            if axis.transform is not None and type(axis.transform) not in _SCALES:
-                faults.append(
-                    f"{path_of(gate)}: {axis.channel} is on a {type(axis.transform).__name__} "
-                    "scale, which Gating-ML does not have; redraw the gate on a logicle scale"
-                )
+        foreign = {
+            axis.channel: type(axis.transform).__name__
+            for axis in axes_of(gate)
+            if axis.transform is not None and type(axis.transform) not in _SCALES
+        }
+        if foreign:
+            scales = " and ".join(sorted(set(foreign.values())))
+            faults.append(
+                f"{path_of(gate)}: {', '.join(foreign)}: Gating-ML has no {scales} scale; redraw "
+                "the gate on a logicle, asinh or log scale"
+            )
         if isinstance(gate, Boolean) and any(o.gate == ROOT for o in gate.operands):
             faults.append(f"{path_of(gate)}: root holds every event, and has no id in Gating-ML")
     for name, spillover in plan.spillovers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cytosepsis.errors import GatingError
@@ -12,11 +13,12 @@ from cytosepsis.gating.plan import GatingPlan
 from cytosepsis.gating.toml_plan import read_toml_plan
 
 
-def read_gating(path: str | Path, *, sample: str | None = None) -> GatingPlan:
+def read_gating(path: str | Path, *, sample: str | Sequence[str] | None = None) -> GatingPlan:
     """Read a gating plan: `.toml`, `.xml` (Gating-ML 2.0) or `.wsp` (FlowJo 10), in any case.
 
-    `sample` chooses the sample of a FlowJo workspace (its name, `$FIL` or file name) and means
-    nothing to the other formats. A `.xml` that holds a FlowJo workspace is read as one.
+    `sample` chooses the sample of a FlowJo workspace (its name, `$FIL`, file name or
+    `KEYWORD=VALUE`; or several names of one acquisition) and means nothing to the other formats.
+    A `.xml` that holds a FlowJo workspace is read as one.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def read_gating(path: str | Path, *, sample: str | None = None) -> GatingPlan:
             )
 
 
-def _read_xml(path: Path, sample: str | None) -> GatingPlan:
+def _read_xml(path: Path, sample: str | Sequence[str] | None) -> GatingPlan:
     root = read_markup(path)
     if local_name(root) == "Workspace":
         return read_flowjo(path, sample=sample, root=root)
