@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         StoreError,
         StudyError,
     )
+    from cytosepsis.export import export_populations
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
+    from cytosepsis.fcs_write import write_fcs
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
     from cytosepsis.gating.gatingml_export import write_gatingml
@@ -65,7 +67,9 @@ _HOMES = {
         "StoreError",
         "StudyError",
     ),
+    "export": ("export_populations",),
     "fcs": ("RawEvents", "read_fcs", "read_keywords"),
+    "fcs_write": ("write_fcs",),
     "flags": ("FLAGS", "Flag"),
     "gating.apply": ("Populations", "gate"),
     "gating.gatingml_export": ("write_gatingml",),
@@ -120,6 +124,7 @@ __all__ = [
     "__version__",
     "analyze_sample",
     "check_study",
+    "export_populations",
     "fit_calibration",
     "gate",
     "load_study",
@@ -133,6 +138,7 @@ __all__ = [
     "simulate_study",
     "spillover_from_controls",
     "spillover_of",
+    "write_fcs",
     "write_gatingml",
 ]
 

@@ -49,6 +49,7 @@ _NOT_COMPUTING = frozenset(
         "compiling",
         "config",
         "engines",
+        "export",
         "fcs_write",
         "journal",
         "lock",
