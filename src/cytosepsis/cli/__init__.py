@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from cytosepsis import __version__
-from cytosepsis.cli import file_commands, study_commands
+from cytosepsis.cli import file_commands, result_commands, study_commands
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.command()(study_commands.run)
 app.command()(study_commands.check)
+app.command()(result_commands.verify)
+app.command()(result_commands.trace)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(file_commands.calibrate)
