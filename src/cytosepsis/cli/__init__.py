@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from cytosepsis import __version__
-from cytosepsis.cli import file_commands, result_commands, study_commands
+from cytosepsis.cli import file_commands, privacy_commands, result_commands, study_commands
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(file_commands.calibrate)
 app.command()(study_commands.simulate)
+app.command()(privacy_commands.anonymize)
 
 
 def _show_version(wanted: bool) -> None:
