@@ -558,6 +558,22 @@ def test_a_square_matrix_may_name_its_fluorochromes():
     assert [found.values[measure].tolist() for measure in measures] == [[10.0], [10.0]]
 
 
+def test_of_a_roles_names_the_first_that_is_there_counts():
+    matrix = Spillover(("A", "B"), ("FITC", "PE"), ((1.0, 0.5), (0.0, 1.0)))
+    events = np.zeros((1, 6))
+    events[0, 2:4] = 100.0, 60.0
+    measure = Measure("root", "dye")
+    for names, wanted in ((("A", "PE"), 100.0), (("PE", "A"), 10.0), (("x", "B", "FITC"), 10.0)):
+        found = gate(
+            raw_of(events, CHANNELS),
+            GatingPlan(()),
+            channels={"dye": names},
+            spillover=matrix,
+            measures=[measure],
+        )
+        assert found.values[measure].tolist() == [wanted]
+
+
 def test_a_fluorochrome_needs_its_matrix():
     plan = GatingPlan((rectangle(0.0, None, axis=Axis("x", None, UNCOMPENSATED)),))
     with pytest.raises(ChannelError, match="the file has no channel for x"):

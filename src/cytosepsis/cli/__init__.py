@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from cytosepsis import __version__
-from cytosepsis.cli import file_commands, plan_commands, study_commands
+from cytosepsis.cli import compensation_command, file_commands, plan_commands, study_commands
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
+app.command()(compensation_command.compensate)
 app.command()(study_commands.simulate)
 
 
