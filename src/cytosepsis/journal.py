@@ -85,7 +85,7 @@ class Journal:
             self._db.execute("PRAGMA synchronous = FULL")
             if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 # One transaction: a journal that is cut off here is no journal yet.
-                fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"
+                fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
                 self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
             schema = self.fact("schema")
         except sqlite3.Error as error:
