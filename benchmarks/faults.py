@@ -108,7 +108,7 @@ class Campaign:
         while killed < n:
             out = self.folder / f"killed{killed}"
             while killed < n:
-                before = committed(out)
+                before, logged = committed(out), log_size(out)
                 process = self.start(out)
                 commands += 1
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,12 +118,12 @@ class Campaign:
                 process.kill()
                 process.wait()
                 killed += 1
-                twice += len(before & computed(out))
+                twice += len(before & computed(out, logged))
                 damage(out)
-            before = committed(out)
+            before, logged = committed(out), log_size(out)
             commands += 1
             self.finish(out)
-            twice += len(before & computed(out))
+            twice += len(before & computed(out, logged))
             tally = worst(tally, self.compare("run killed (SIGKILL)", out, killed, commands))
             shutil.rmtree(out)
         assert tally is not None
@@ -146,10 +146,10 @@ class Campaign:
             process.wait()
             # A file may have been the victim twice: its row says worker_died, and the next run
             # tries it again.
-            before = committed(out)
+            before, logged = committed(out), log_size(out)
             self.finish(out)
             commands += 1
-            twice += len(before & computed(out))
+            twice += len(before & computed(out, logged))
             tally = worst(tally, self.compare("worker killed", out, killed, commands))
             shutil.rmtree(out)
         assert tally is not None
@@ -168,10 +168,10 @@ class Campaign:
                     free = shutil.disk_usage(disk).free
                     room = int(10 ** self.random.uniform(3.6, 5.8))
                     ballast.write_bytes(b"\0" * max(0, free - room))
-                    before = committed(out)
+                    before, logged = committed(out), log_size(out)
                     status = self.finish(out)
                     commands += 1
-                    twice += len(before & computed(out)) if status not in (2, 3) else 0
+                    twice += len(before & computed(out, logged)) if status not in (2, 3) else 0
                     refused += status in (2, 3)
                     ballast.unlink()
                 self.finish(out)
@@ -237,20 +237,24 @@ def committed(out: Path) -> set[str]:
     return {f"{kind} {name}" for kind, name in rows}
 
 
-def computed(out: Path) -> set[str]:
-    """Names of what the last command computed, from its log."""
+def computed(out: Path, since: int = 0) -> set[str]:
+    """Names of what was computed, from the log's lines after so many bytes."""
     log = out / "logs" / "run.jsonl"
     names: set[str] = set()
-    for line in log.read_text().splitlines() if log.exists() else ():
+    for line in log.read_bytes()[since:].splitlines() if log.exists() else ():
         try:
             event = json.loads(line)
         except ValueError:  # cut by a kill or a full disk
             continue
-        if event["event"] == "begin":
-            names = set()
-        elif event["event"] == "file":
+        if event["event"] == "file":
             names.add(f"sample {event['sample_id']}" if "sample_id" in event else _beads(event))
     return names
+
+
+def log_size(out: Path) -> int:
+    """Bytes of the log so far."""
+    log = out / "logs" / "run.jsonl"
+    return log.stat().st_size if log.exists() else 0
 
 
 def _beads(event: dict[str, str]) -> str:
