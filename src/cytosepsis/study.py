@@ -101,7 +101,7 @@ def run_study(
         "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
         size and time, and the column is null.
     plots
-        Whether the table `densities` is written.
+        Whether the table `densities` is written (this version does not make it yet).
     scheduler
         Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
         each in a process of its own, and `workers` is not used. Files, plans and matrices must be
