@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_fcs.py --count 100000 --start 0 [--corpus DIR]
 
-Each number makes one file: a seed from the corpus, its events cut to a few kilobytes, with some bytes
+Each number makes one file: a seed from the corpus, cut to a few kilobytes, with some bytes
 of HEADER, TEXT or DATA changed, removed, doubled or cut off. The reader must return events or raise
 FcsError with a code, within a second and a bounded memory. A single change in a keyword or
 offset on which events depend must not change their numbers without a note. Faults are written to

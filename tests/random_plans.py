@@ -37,6 +37,7 @@ from cytosepsis.transforms import (
     Transform,
     inverse,
 )
+from effort import COMPILED
 
 CHANNELS = ("FSC-A", "SSC-A", "A", "B", "C", "Time")
 FLUORESCENCE = ("A", "B", "C")
@@ -76,6 +77,14 @@ def biexponentials(kind: type[Any]) -> st.SearchStrategy[Any]:
         a = -w + share * (decades - w)
         return kind(top, w, decades, min(a, decades - 2 * w), *bounds)
 
+    if kind is Logicle and not COMPILED:  # its table of roots takes half a second without
+        return st.sampled_from(
+            (
+                Logicle(262144.0, 0.5, 4.5, 0.0),
+                Logicle(1000.0, 1.0, 4.0, 0.5, 0.0, 1.0),
+                Logicle(1.0, 0.0, 7.3, 1.0, -2.0),
+            )
+        )
     return st.builds(
         make,
         top=st.sampled_from((262144.0, 1000.0, 1.0, 4.2e9, 10000.0)),
@@ -249,12 +258,16 @@ def neighbours(value: float) -> list[float]:
 
 def telling(axis: Axis, coordinates: Sequence[float | None]) -> list[float]:
     """Linear values at which a gate's decision on this axis turns, and their neighbours."""
-    wanted = np.array([c for c in coordinates if c is not None])
-    if not len(wanted):
-        return []
-    with np.errstate(over="ignore", invalid="ignore"):
-        linear = inverse(axis.transform, wanted)
-    return [n for value in linear.tolist() if math.isfinite(value) for n in neighbours(value)]
+    linear = [carried_back(axis.transform, c) for c in coordinates if c is not None]
+    return [n for value in linear if math.isfinite(value) for n in neighbours(value)]
+
+
+def carried_back(transform: Transform | None, value: float) -> float:
+    """Linear value of a coordinate; inf where that is beyond doubles, which plain Python raises."""
+    try:
+        return float(inverse(transform, np.array([value]))[0])
+    except OverflowError:
+        return math.inf
 
 
 def telling_ratios(axis: Axis, coordinates: Sequence[float | None]) -> list[dict[str, float]]:
@@ -313,7 +326,7 @@ def _on_edges(gate: Polygon) -> list[dict[str, float]]:
         for share in (0.0, 0.5, 0.25):
             point = (ax + share * (bx - ax), ay + share * (by - ay))
             linear = [
-                float(inverse(axis.transform, np.array([value]))[0])
+                carried_back(axis.transform, value)
                 for axis, value in zip((gate.x, gate.y), point, strict=True)
             ]
             if gate.x.channel != gate.y.channel:

@@ -338,7 +338,7 @@ def workspace(sample: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("count", "stored", "agrees", "status"),
-    [("1994", 1994, True, 0), ("1993", 1993, False, 1), ("-1", None, None, 0)],
+    [("1995", 1995, True, 0), ("1994", 1994, False, 1), ("-1", None, None, 0)],
 )
 def test_concordance(
     sample: Path, workspace: Path, count: str, stored: int | None, agrees: bool | None, status: int
@@ -354,7 +354,7 @@ def test_concordance(
     assert (every["stored_n_events"], every["agrees"]) == (stored, agrees)
     table = call(*words, "--format", "csv").stdout.splitlines()
     assert table[0].endswith(",stored_n_events,agrees")
-    assert table[2].endswith({True: ",1994,true", False: ",1993,false", None: ",,"}[agrees])
+    assert table[2].endswith({True: ",1995,true", False: ",1994,false", None: ",,"}[agrees])
     assert "stored" in call(*words).stdout
 
 

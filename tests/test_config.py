@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cytosepsis.config import check_study, load_study
 from cytosepsis.config.problems import MAX_ALIKE
 from cytosepsis.errors import StudyError
-from small_study import BEADS, MATRIX, PLAN, SAMPLES, STUDY, in_study, refused, toml, write
+from small_study import BEADS, MATRIX, PLAN, SAMPLES, STUDY, fcs, in_study, refused, toml, write
 
 # ------------------------------------------------------------------------------- a good study
 
@@ -224,6 +224,21 @@ def test_formats_give_the_same_samples(tmp_path: Path, suffix: str) -> None:
     assert (first.patient_id, first.dose) == ("00123", 0.5)
     assert first.drawn_at == datetime(2024, 3, 1, 13, 30, tzinfo=UTC)
     assert (second.patient_id, second.drawn_at, second.dose) == ("P2", None, None)
+
+
+def test_fluorochromes_of_a_matrix_are_not_looked_for_in_files(tmp_path: Path) -> None:
+    matrix = ",V1,V2,V3\nCD14,1,0.5,0\nHLA-DR,0,0.5,1\n"
+    folder = write(
+        tmp_path,
+        study_toml=toml(('compensation = "file"', 'compensation = "m.csv"')),
+        m_csv=matrix,
+        fcs__a_fcs=fcs("FSC-A", "V1", "V2", "V3", "PE-A"),
+        fcs__b_fcs=fcs("FSC-A", "V1", "V2", "PE-A"),
+        fcs__beads_fcs=fcs("FSC-A", "PE-A"),
+    )
+    (problem,) = check_study(folder)
+    assert problem.file == "fcs/b.fcs"
+    assert "not in the file: V3" in problem.message
 
 
 def test_real_study_loads_and_checks(tmp_path: Path) -> None:

@@ -10,16 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.config import load_study
 from cytosepsis.protocol import Assay, Sample, Study
 from cytosepsis.sample import (
-    BeadTask,
     SampleFailure,
     SampleOutcome,
     SampleResult,
-    analyze_beads,
     analyze_sample,
-    bead_tasks,
 )
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from cytosepsis.study import run_study

@@ -1,70 +1,92 @@
 import pytest
 
 from cytosepsis.errors import ChannelError
-from cytosepsis.panel import find, is_scatter, is_time, resolve
+from cytosepsis.panel import find, is_scatter, is_time, kind_of, resolve, time_column
 
-PNN = ("FSC-A", "PE-A", "FITC-A", "Time")
-PNS = ("", "HLA-DR", "CD14", "")
+KINDS = {
+    "scatter": {
+        "BD": ("FSC-A", "SSC-W", "FSC-Height", "FSC PMT-A", "LightLoss (Blue)-A"),
+        "Beckman": (
+            "FS INT",
+            "SS INT",
+            "FS PEAK",
+            "SS Lin",
+            "FS",
+            "SS",
+            "FS TOF",
+            "VSSC-A",
+            "FS-A",
+        ),
+        "Partec": ("FSC", "SSC", "FSC1"),
+        "Miltenyi": ("FSC-A", "BSC-A"),
+        "Accuri": ("FSC-H", "SSC-A"),
+        "Attune": ("FSC-W", "SSC-H"),
+        "Guava": ("FSC-HLin", "SSC-HLog", "FSC-W"),
+        "Cytek": ("SSC-B-A", "SSC-B-H", "FSCW", "FSCA", "SSC-A"),
+        "Stratedigm": ("FSC LogH", "SSC LinA"),
+        "Sony": ("BSC-A", "FSC-H"),
+        "EPICS": ("FALS", "RALS"),
+    },
+    "time": {
+        "all": ("Time", "TIME", "time"),
+        "CyAn": ("Time MSW", "Time LSW", "Computed Time"),
+        "Bio-Rad": ("TIME_LSW", "TIME_MSW"),
+        "Miltenyi": ("HDR-T",),
+    },
+    "other": {
+        "Accuri": ("Width",),
+        "Miltenyi": ("HDR-CE", "HDR-SE", "HDR-V"),
+        "CyTOF": ("Event_length", "Center", "Offset", "Residual", "beadDist", "Cell_length"),
+        "CyAn": ("Pulse Width", "Event Count"),
+    },
+    "fluorescence": {
+        "BD": ("PE-A", "PerCP-Cy5-5-A", "FL1-H", "Alexa Fluor 488-A"),
+        "Beckman": ("FL1 INT", "FL2 Log", "FL 8 Log"),
+        "Miltenyi": ("B1-A", "V2-H"),
+        "Attune": ("BL1-A", "YL2-H"),
+        "Guava": ("GRN-HLin", "YEL-HLog"),
+        "Cytek": ("V1-A", "UV16-A", "YG3-A"),
+        "CyTOF": ("Ce140Di", "(In115)Dd", "CD45(In115)Dd"),
+        "words that only begin alike": ("SSEA-4", "FSTL1", "Timed", "FSCN1-A", "SSX2", "WIDTH-PE"),
+    },
+}
 
 
-def test_roles_are_found_as_pnn_then_as_pns_first_accepted_name_first():
-    roles = {"hladr": ("HLA-DR",), "cd14": ("APC-A", "CD14", "PE-A"), "fsc": ("FSC-A",)}
-    assert resolve(roles, PNN, PNS) == {"hladr": 1, "cd14": 2, "fsc": 0}
-    assert find(("X", "Y"), PNN, PNS) is None
-    # a name that is one parameter's $PnN and another's $PnS: the $PnN counts
-    assert find(("PE-A",), PNN, ("", "", "PE-A", "")) == 1
+NAMES = [
+    (kind, name) for kind, makers in KINDS.items() for names in makers.values() for name in names
+]
 
 
-def test_only_what_is_wanted_is_looked_up():
-    roles = {"cd14": ("CD14",), "absent": ("QDot",)}
-    assert resolve(roles, PNN, PNS, wanted=["cd14", "HLA-DR", "Time"]) == {
-        "cd14": 2,
-        "HLA-DR": 1,
-        "Time": 3,
-    }
+@pytest.mark.parametrize(("kind", "name"), NAMES)
+def test_what_makers_call_their_parameters(kind, name):
+    assert kind_of(name) == kind
+    assert is_scatter(name) == (kind == "scatter")
+    assert is_time(name) == (kind == "time")
 
 
-def test_all_that_is_missing_and_all_that_is_there_is_named():
-    roles = {"a": ("X", "Y"), "b": ("CD14",), "Q": ("Q",)}
-    with pytest.raises(ChannelError) as caught:
-        resolve(roles, PNN, PNS)
-    assert caught.value.code == "channel_missing"
-    assert str(caught.value) == (
-        "the file has no channel for a (X or Y); Q. "
-        "It has: FSC-A, PE-A [HLA-DR], FITC-A [CD14], Time"
-    )
+def test_which_time():
+    assert time_column(("FSC-A", "PE-A")) is None
+    assert time_column(("FSC-A", "HDR-T")) == 1
+    assert time_column(("HDR-T", "FSC-A", "TIME")) == 2
+    assert time_column(("Time MSW", "Time")) == 1
+    for names in (("TIME_LSW", "TIME_MSW"), ("Time", "TIME")):
+        with pytest.raises(ChannelError, match="several times") as caught:
+            time_column(names)
+        assert caught.value.code == "channel_ambiguous"
 
 
-def test_a_name_that_stands_twice_is_not_guessed():
+def test_a_name_that_stands_twice():
+    pnn, pns = ("PE-A", "PE-A", "APC-A"), ("CD14", "CD16", "HLA-DR")
     with pytest.raises(ChannelError, match="'PE-A' stands 2 times") as caught:
-        resolve({"hladr": ("PE-A",)}, ("PE-A", "PE-A"), ("", ""))
+        find(("PE-A",), pnn, pns)
     assert caught.value.code == "channel_ambiguous"
-    with pytest.raises(ChannelError, match="'CD4' stands 2 times"):
-        find(("CD4",), ("A", "B"), ("CD4", "CD4"))
-    # an earlier name that is unique decides; empty $PnS are no name
-    assert find(("A", "CD4"), ("A", "B"), ("CD4", "CD4")) == 0
+    assert find(("CD16", "PE-A"), pnn, pns) == 1  # the stain tells them apart
+    assert find(("nothing",), pnn, pns) is None
+    assert find(("APC-A",), pnn, pns) == 2
 
 
-def test_names_are_exact():
-    for near in ("pe-a", "PE-A ", "PE"):
-        assert find((near,), PNN, PNS) is None
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["FSC-A", "fsc-h", "SSC", "SSC-W", "FS INT", "SS LOG", "FS", "SS", "FS-A", "SS_H", "BSC-A"],
-)
-def test_scatter(name):
-    assert is_scatter(name)
-
-
-@pytest.mark.parametrize("name", ["PE-A", "FITC-A", "CD14", "Time", "FL1-A", "SSEA-4", "FS1"])
-def test_what_is_no_scatter(name):
-    assert not is_scatter(name)
-
-
-@pytest.mark.parametrize("name", ["Time", "TIME", "HDR-T", "TIME_LSW", "time_msw"])
-def test_time(name):
-    assert is_time(name)
-    assert not is_time("PE-A")
-    assert not is_time("Timer-A")
+def test_what_is_missing_is_named_with_what_is_there():
+    roles = {"cd14": ("PE-A", "CD14"), "cd16": ("APC-A",)}
+    assert resolve(roles, ("FSC-A", "PE-A", "APC-A"), ("", "", "")) == {"cd14": 1, "cd16": 2}
+    with pytest.raises(ChannelError, match=r"cd14 \(PE-A or CD14\); .*x.*It has: FSC-A \[size\]"):
+        resolve(roles, ("FSC-A", "APC-A"), ("size", "APC-A"), wanted=("cd14", "cd16", "x"))

@@ -105,7 +105,11 @@ def test_ratios():
     [
         ('divisor = "fsc_height", ', "", "gates[0].x.ratio.divisor (r): text is needed here"),
         ("C = -1", 'C = "1"', "gates[0].x.ratio.C (r): a number was expected, found '1'"),
-        ("C = -1", "c = -1", "gates[0].x.ratio.c (r): unknown key of a ratio; did you mean"),
+        (
+            "C = -1",
+            "c = -1",
+            "gates[0].x.ratio.c (r): unknown key of a ratio; known: divisor, A, B",
+        ),
         ("C = -1", "C = inf", "gates[0].x.ratio (r): A, B and C must be finite, found 2, 0, inf"),
         ("boundMax = 9", "boundMax = 9, boundMin = 9", "gates[0].y.ratio (r): boundMin 9 must be"),
         ('ratio = { divisor = "fsc_', 'ratio = { divisor = "", x = "', "x.ratio.x (r): unknown"),

@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from cytosepsis.bead_runs import BeadTask
 from cytosepsis.calibration import BeadLot
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Limits, Sample, Study
 from cytosepsis.sample import (
     BeadRunResult,
-    BeadTask,
     PopulationCount,
     SampleFailure,
     SampleOutcome,

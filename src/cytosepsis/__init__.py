@@ -31,14 +31,24 @@ if TYPE_CHECKING:
         StoreError,
         StudyError,
     )
+    from cytosepsis.export import export_populations
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
+    from cytosepsis.fcs_write import write_fcs
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
+    from cytosepsis.gating.gatingml_export import write_gatingml
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
+    from cytosepsis.spillover_controls import (
+        Control,
+        FromControls,
+        SpilloverReport,
+        read_controls,
+        spillover_from_controls,
+    )
     from cytosepsis.store import Results, open_results
     from cytosepsis.study import Progress, run_study
 
@@ -57,14 +67,24 @@ _HOMES = {
         "StoreError",
         "StudyError",
     ),
+    "export": ("export_populations",),
     "fcs": ("RawEvents", "read_fcs", "read_keywords"),
+    "fcs_write": ("write_fcs",),
     "flags": ("FLAGS", "Flag"),
     "gating.apply": ("Populations", "gate"),
+    "gating.gatingml_export": ("write_gatingml",),
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
+    "spillover_controls": (
+        "Control",
+        "FromControls",
+        "SpilloverReport",
+        "read_controls",
+        "spillover_from_controls",
+    ),
     "store": ("Results", "open_results"),
     "study": ("Progress", "run_study"),
 }
@@ -80,9 +100,11 @@ __all__ = [
     "CalibrationError",
     "ChannelError",
     "CompensationError",
+    "Control",
     "CytosepsisError",
     "FcsError",
     "Flag",
+    "FromControls",
     "GatingError",
     "GatingPlan",
     "Populations",
@@ -95,23 +117,29 @@ __all__ = [
     "SampleResult",
     "SimulationSettings",
     "Spillover",
+    "SpilloverReport",
     "StoreError",
     "Study",
     "StudyError",
     "__version__",
     "analyze_sample",
     "check_study",
+    "export_populations",
     "fit_calibration",
     "gate",
     "load_study",
     "open_results",
+    "read_controls",
     "read_fcs",
     "read_gating",
     "read_keywords",
     "read_spillover_csv",
     "run_study",
     "simulate_study",
+    "spillover_from_controls",
     "spillover_of",
+    "write_fcs",
+    "write_gatingml",
 ]
 
 

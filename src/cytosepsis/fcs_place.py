@@ -156,7 +156,7 @@ def _note_choice(stated: _Stated, found: Place, n_bytes: int, notes: list[Note])
         notes.append(
             Note("data_padded", f"DATA is given {surplus} bytes longer than its events; ignored")
         )
-    if len({place[0] for place in stated.places}) > 1:
+    if any(p[0] != found[0] or abs(p[1] - found[1]) > 1 for p in stated.places):
         notes.append(
             Note(
                 "offset_note",

@@ -15,6 +15,7 @@ from cytosepsis.errors import FcsError
 
 HEADER_BYTES = 58
 PADDING = "\0 \r\n\t"  # what writers leave after TEXT and before keywords
+MAX_TEXT_WORDS = 10**6  # keywords and values; mass cytometers have some thousand
 MAX_TEXT_BYTES = 64 * 2**20  # index-sorted files reach a few MB; beyond, it is not TEXT
 
 
@@ -127,6 +128,11 @@ def _split(raw: bytes) -> TextSegment:
     body = text[1:].rstrip(PADDING.replace(delimiter, ""))
     if body.endswith(delimiter):
         body = body[: -len(delimiter)]
+    if body.count(delimiter) > MAX_TEXT_WORDS:
+        raise FcsError(
+            f"TEXT has more than {MAX_TEXT_WORDS:,} keywords and values; refused",
+            code="text_too_large",
+        )
     parts = body.split(delimiter)
     keywords: dict[str, str] = {}
     repeated = empty = 0

@@ -77,6 +77,22 @@ _TABLE = (
     Flag("levels_not_separated", "doubt", "Neighbouring bead levels overlap."),
     Flag("level_saturated", "doubt", "The brightest level lies at the top of the channel's range."),
     Flag("lot_expired", "doubt", "The bead run was acquired after the lot's expiry date."),
+    # --- a matrix from single-stain controls
+    Flag("control_few_events", "doubt", "A control has fewer usable events than the limit."),
+    Flag("control_saturated", "doubt", "More of a control's events than the limit lie in a detector's top value; they were left out."),
+    Flag("control_scatter_not_used", "note", "The cells that carry the dye could not be told by scatter, or too few would have been left; all events were used."),
+    Flag("control_settings_differ", "doubt", "The controls were acquired on different cytometers, or with different voltages or gains."),
+    Flag("detectors_without_control", "note", "The files' own matrix covers detectors for which there is no control."),
+    Flag("spill_uncertain", "doubt", "The standard error of a spillover coefficient is above the limit: too few or too dim stained events."),
+    Flag("spill_negative", "doubt", "A spillover coefficient is clearly negative: stained and unstained cells differ in more than the dye."),
+    Flag("spill_above_one", "doubt", "A dye is brighter in another dye's detector than in its own."),
+    Flag("slopes_remain", "doubt", "After compensation bright and dim events of a control still differ in another detector by more than the limit."),
+    Flag("not_a_line", "doubt", "A control's own events and the unstained ones give different slopes; the coefficient is that of medians. Is the unstained control prepared like the stained ones?"),
+    Flag("methods_disagree", "doubt", "The coefficient differs from that of medians by more than the limit: stained and unstained cells differ in more than the dye, or the relation is not a line."),
+    Flag("ill_conditioned", "doubt", "The matrix multiplies noise by more than the limit: two dyes look alike to the detectors."),
+    Flag("matrix_transposed", "doubt", "The matrix that was compared agrees with the controls only when rows and columns are exchanged."),
+    Flag("matrix_rows_swapped", "doubt", "The matrix that was compared agrees with the controls only when rows are exchanged."),
+    Flag("matrix_differs", "doubt", "The matrix that was compared differs from the controls by more than the limit."),
 )  # fmt: skip
 
 FLAGS: dict[str, Flag] = {flag.code: flag for flag in _TABLE}

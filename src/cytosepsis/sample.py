@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -15,14 +16,11 @@ from numpy.typing import NDArray
 
 from cytosepsis.calibration import (
     BeadLevel,
-    BeadLimits,
-    BeadLot,
     Calibration,
-    fit_calibration,
     top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
-from cytosepsis.errors import CalibrationError, CytosepsisError, FcsError, GatingError
+from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
 from cytosepsis.gating.apply import Populations, gate
@@ -31,7 +29,7 @@ from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find
-from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Sample, Statistic, Study
+from cytosepsis.protocol import AbcSettings, Assay, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +139,35 @@ class BeadRunResult:
 
 
 def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`."""
-    sha256: list[str | None] = [None]
+    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`.
+
+    The digest is computed in a thread of its own beside the work: both leave Python's lock.
+    """
+    pending = _hasher().submit(file_digest, sample.path) if digest else None
+
+    def sha256() -> str | None:
+        try:
+            return pending.result() if pending else None
+        except OSError:  # the reader says what is wrong with the file
+            return None
 
     def compute() -> SampleResult:
-        if digest:
-            sha256[0] = file_digest(sample.path)
-        return _measured(sample, assay, sha256[0])
+        return replace(_measured(sample, assay), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
-            sample.sample_id, assay.name, sha256[0], code, message, step, unforeseen
+            sample.sample_id, assay.name, sha256(), code, message, step, unforeseen
         )
 
     return supervised(compute, failed)
 
 
-def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
+@lru_cache(maxsize=1)
+def _hasher() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+
+
+def _measured(sample: Sample, assay: Assay) -> SampleResult:
     raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     if raw.n_events == 0:
         raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
@@ -173,7 +183,7 @@ def _measured(sample: Sample, assay: Assay, sha256: str | None) -> SampleResult:
     return SampleResult(
         sample_id=sample.sample_id,
         assay=assay.name,
-        sha256=sha256,
+        sha256=None,
         n_events=raw.n_events,
         populations=counts,
         intensities=_intensities(populations),
@@ -361,88 +371,3 @@ def _gate_flags(
     }
     flags = {"empty": "empty_population", "full": "full_population"}
     return tuple(flag for status, flag in flags.items() if status in on_the_way)
-
-
-# --------------------------------------------------------------------------------- beads
-
-
-@dataclass(frozen=True, slots=True)
-class BeadTask:
-    """One bead acquisition to be read for one channel and statistic."""
-
-    bead_run: BeadRun
-    lot: BeadLot
-    accepted: tuple[str, ...]  # $PnN or $PnS names of the channel, first match wins
-    statistic: Statistic
-    limits: BeadLimits
-    assays: tuple[str, ...] = ()  # that it is read for; () where no assay quantifies anything
-
-
-def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
-    """What has to be read from the study's bead files: once per channel, statistic and limits.
-
-    A run that names its channel is read for that; else for every channel that an assay quantifies.
-    Where no assay quantifies anything, named channels are read with the default statistic.
-    """
-    tasks: dict[BeadTask, tuple[str, ...]] = {}
-    quantifying = [assay for assay in study.assays if assay.abc is not None]
-    for run in study.bead_runs:
-        lot = study.bead_lot(run.lot)
-        if run.channel is not None and not quantifying:
-            tasks[BeadTask(run, lot, (run.channel,), "median", BeadLimits())] = ()
-        for assay in quantifying:
-            assert assay.abc is not None
-            roles: Mapping[str, tuple[str, ...]] = dict(assay.channels)
-            accepted = roles.get(assay.abc.channel, (assay.abc.channel,))
-            accepted = accepted if run.channel is None else (run.channel,)
-            task = BeadTask(run, lot, accepted, assay.abc.statistic, assay.limits.beads)
-            tasks[task] = (*tasks.get(task, ()), assay.name)
-    return tuple(replace(task, assays=assays) for task, assays in tasks.items())
-
-
-def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
-    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised."""
-    blank = BeadRunResult(
-        bead_run=task.bead_run.bead_run,
-        channel=task.accepted[0],
-        statistic=task.statistic,
-        lot=task.lot.name,
-        sha256=None,
-        calibration=None,
-        cytometer=task.bead_run.cytometer,
-        assays=task.assays,
-    )
-    known = [blank]
-
-    def compute() -> BeadRunResult:
-        path = task.bead_run.path
-        if digest:
-            known[0] = replace(known[0], sha256=file_digest(path))
-        raw = read_fcs(path, dataset=task.bead_run.dataset)
-        known[0] = replace(
-            known[0],
-            cytometer=task.bead_run.cytometer or raw.cytometer,
-            acquired_at=raw.acquired_at,
-        )
-        column = find(task.accepted, raw.pnn, raw.pns)
-        if column is None:
-            raise CalibrationError(
-                f"bead run {task.bead_run.bead_run}: no channel {' or '.join(task.accepted)}; "
-                f"the file has {', '.join(raw.pnn)}",
-                code="channel_missing",
-            )
-        known[0] = replace(known[0], channel=raw.pnn[column])
-        calibration = fit_calibration(
-            raw, task.lot, raw.pnn[column], statistic=task.statistic, limits=task.limits
-        )
-        return replace(
-            known[0],
-            calibration=calibration,
-            status=calibration.status,
-            flags=calibration.flags,
-        )
-
-    def failed(code: str, message: str, _step: str | None, _unforeseen: bool) -> BeadRunResult:
-        return replace(known[0], status="failed", error_code=code, error=message)
-
-    return supervised(compute, failed)

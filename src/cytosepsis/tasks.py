@@ -16,16 +16,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
+from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.codec import encode
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample, Study
 from cytosepsis.sample import (
     BeadRunResult,
-    BeadTask,
     SampleFailure,
     SampleOutcome,
-    analyze_beads,
     analyze_sample,
-    bead_tasks,
     file_digest,
 )
 
@@ -51,6 +49,7 @@ _NOT_COMPUTING = frozenset(
         "compiling",
         "config",
         "engines",
+        "export",
         "fcs_write",
         "journal",
         "lock",

@@ -54,6 +54,7 @@ def test_columns_of_a_block(code, data_type, letter, bits, order):
         count = len(data) // (size * n)
         data = data[: count * size * n]
         mask = draw.draw(st.sampled_from((1, 255, 1023, FULL))) if data_type == "I" else FULL
+        wide = np.int64(mask)  # as the walk has it
         masks = (mask,) * n if data_type == "I" else ()
         wanted = np.array(naive.decoded(data, letter, order, n, masks)).reshape(-1, n)
         views, stride = views_of(data), np.uint64(n)
@@ -61,11 +62,11 @@ def test_columns_of_a_block(code, data_type, letter, bits, order):
         rows = np.array(some, dtype=np.uint32)
         for column in range(n):
             out = np.full(walk.BLOCK, -1.0)
-            decode.decode_all(views, code, np.uint64(column), stride, count, mask, out)
+            decode.decode_all(views, code, np.uint64(column), stride, count, wide, out)
             np.testing.assert_array_equal(out[:count], wanted[:, column])
             assert (out[count:] == -1.0).all()
             out = np.full(walk.BLOCK, -1.0)
-            decode.decode_rows(views, code, np.uint64(column), stride, rows, mask, out)
+            decode.decode_rows(views, code, np.uint64(column), stride, rows, wide, out)
             np.testing.assert_array_equal(out[rows], wanted[rows, column])
             assert (np.delete(out, rows) == -1.0).all()
 

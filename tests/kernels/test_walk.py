@@ -32,6 +32,9 @@ from effort import COMPILED, examples
 from events import raw_of
 from random_plans import CHANNELS, FLUORESCENCE, many_rows, plans, rows_for, spillover
 
+# Without the compiler numpy's scalars warn of what compiled code does silently: x / 0 is infinite.
+pytestmark = [] if COMPILED else [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
+
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
 
@@ -556,6 +559,22 @@ def test_a_square_matrix_may_name_its_fluorochromes():
     measures = [Measure("root", "PE"), Measure("root", "B")]
     found = gate(raw_of(events, CHANNELS), GatingPlan(()), spillover=matrix, measures=measures)
     assert [found.values[measure].tolist() for measure in measures] == [[10.0], [10.0]]
+
+
+def test_of_a_roles_names_the_first_that_is_there_counts():
+    matrix = Spillover(("A", "B"), ("FITC", "PE"), ((1.0, 0.5), (0.0, 1.0)))
+    events = np.zeros((1, 6))
+    events[0, 2:4] = 100.0, 60.0
+    measure = Measure("root", "dye")
+    for names, wanted in ((("A", "PE"), 100.0), (("PE", "A"), 10.0), (("x", "B", "FITC"), 10.0)):
+        found = gate(
+            raw_of(events, CHANNELS),
+            GatingPlan(()),
+            channels={"dye": names},
+            spillover=matrix,
+            measures=[measure],
+        )
+        assert found.values[measure].tolist() == [wanted]
 
 
 def test_a_fluorochrome_needs_its_matrix():

@@ -78,12 +78,18 @@ def gate(
         int | None, typer.Option(min=0, help="Which of a file's data sets, from 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Table to write: .csv or .parquet.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Folder to write each population to, as an FCS file.")
+    ] = None,
     format: Annotated[TableFormat, typer.Option(help="How to write it.")] = "table",
 ) -> None:
     """Count the populations of a gating plan in FCS files."""
     with command():
         roles = roles_of(channel or ())
-        request = _Request(gating, sample, roles, compensation, dataset, concordance)
+        request = _Request(
+            gating, sample, roles, compensation, dataset, concordance=concordance, export=export
+        )
+        _check_stems(files, export)
         count = _counter(request)
         if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
             raise CytosepsisError(f"--out {out}: .csv or .parquet is meant.")
@@ -165,13 +171,24 @@ def _expanded(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in _ENDINGS]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_fcs(p)]
             if not inside:
                 raise CytosepsisError(f"{path}: no .fcs or .lmd file in this folder.")
             found.extend(inside)
         else:
             found.append(path)
     return found
+
+
+def _is_fcs(path: Path) -> bool:
+    """By its name, or by its first bytes: older instruments count instead (`sample.001`)."""
+    if path.suffix.lower() in _ENDINGS:
+        return True
+    try:
+        with path.open("rb") as handle:
+            return handle.read(4) in (b"FCS2", b"FCS3")
+    except OSError:
+        return False
 
 
 # ------------------------------------------------------------------------------- counting
@@ -187,6 +204,23 @@ class _Request:
     compensation: str | None
     dataset: int | None
     concordance: bool
+    export: Path | None
+
+
+def _check_stems(files: Iterable[Path], export: Path | None) -> None:
+    """Exports are named after the files: two of one name would be one."""
+    if export is None:
+        return
+    from collections import Counter
+
+    from cytosepsis.export import safe_name
+
+    stems = Counter(safe_name(path.stem).casefold() for path in files)
+    twice = sorted(stem for stem, times in stems.items() if times > 1)
+    if twice:
+        raise CytosepsisError(
+            f"--export: several files are called {', '.join(twice)}; export them apart."
+        )
 
 
 def _counter(request: _Request) -> Callable[[Path], Record]:
@@ -220,6 +254,10 @@ def _counter(request: _Request) -> Callable[[Path], Record]:
         if compensation == "file":
             _note_missing_spillover(path, raw.keywords)
         populations = apply(raw, plan, channels=request.roles, spillover=matrix)
+        if request.export is not None:
+            from cytosepsis.export import export_populations
+
+            export_populations(raw, populations, request.export)
         rows: list[Record] = [
             {
                 "path": row.path,

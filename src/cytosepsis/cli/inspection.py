@@ -15,6 +15,7 @@ from cytosepsis.panel import kind_of
 
 if TYPE_CHECKING:
     from cytosepsis.fcs_layout import Note
+    from cytosepsis.fcs_sets import DataSet
 
 Record = dict[str, Any]
 
@@ -32,8 +33,7 @@ def inspected(path: Path) -> Record:
     sets = raw.n_data_sets
     if sets > 1:
         with path.open("rb") as handle:
-            found = data_sets(handle)
-        listed = [_data_set(path, number) for number in range(len(found))]
+            listed = [_data_set(n, found) for n, found in enumerate(data_sets(handle))]
     error: Record | None = None
     notes = raw.notes
     try:
@@ -88,23 +88,23 @@ def _several(messages: list[str]) -> str:
     return f"{messages[0]} (and {len(messages) - 1} more)"
 
 
-def _data_set(path: Path, number: int) -> Record:
+def _data_set(number: int, found: DataSet) -> Record:
     """One line about a data set, or why it has none."""
-    from cytosepsis.fcs import read_keywords
+    from cytosepsis.fcs_layout import integer_of, parameters_of, type_of
 
+    keywords = found.text.keywords
     try:
-        raw = read_keywords(path, dataset=number)
+        parameters = parameters_of(keywords, [])
+        return {
+            "dataset": number,
+            "version": found.header.version,
+            "n_events": integer_of(keywords, "$TOT", default=0),
+            "data_type": type_of(keywords),
+            "bits": sorted({parameter.bits for parameter in parameters}),
+            "pnn": [parameter.pnn for parameter in parameters],
+        }
     except FcsError as problem:
-        error = {"code": problem.code, "message": problem.message}
-        return {"dataset": number, "error": error}
-    return {
-        "dataset": number,
-        "version": raw.version,
-        "n_events": raw.n_events,
-        "data_type": raw.layout.data_type,
-        "bits": sorted({parameter.bits for parameter in raw.parameters}),
-        "pnn": list(raw.pnn),
-    }
+        return {"dataset": number, "error": {"code": problem.code, "message": problem.message}}
 
 
 def show_inspected(records: Iterable[Record]) -> None:

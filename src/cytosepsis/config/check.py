@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cytosepsis.compensation import match_detectors, spillover_of
 from cytosepsis.config.assays import ReadAssay
@@ -44,7 +44,8 @@ def _sample_problem(sample: Sample, read: ReadAssay) -> str:
     """Say what keeps a sample from being computed, or leaves it uncompensated; empty: nothing."""
     try:
         raw = read_keywords(sample.path, dataset=sample.dataset)
-        resolve(dict(read.assay.channels), raw.pnn, raw.pns, wanted=_wanted(read))
+        roles = dict(read.assay.channels)
+        resolve(roles, raw.pnn, raw.pns, wanted=_of_the_file(read, raw.pnn))
         spillover = read.spillover
         if read.assay.compensation == "file":
             spillover = spillover_of(raw.keywords)
@@ -65,6 +66,19 @@ def _warn(problems: Problems, place: str, row: Sample | BeadRun, message: str) -
 def _wanted(read: ReadAssay) -> tuple[str, ...]:
     """List the channels that an assay needs of a file: its plan's and those that are measured."""
     return tuple(dict.fromkeys(_needed(read)))
+
+
+def _of_the_file(read: ReadAssay, pnn: Sequence[str]) -> tuple[str, ...]:
+    """List the channels that the file itself must have: not those that a matrix unmixes."""
+    plan = read.plan.spillovers if read.plan else ()
+    matrices = [matrix for matrix in (read.spillover, *dict(plan).values()) if matrix is not None]
+    unmixed = {name for matrix in matrices for name in matrix.fluorochromes} - set(pnn)
+    roles = dict(read.assay.channels)
+    return tuple(
+        channel
+        for channel in _wanted(read)
+        if not unmixed.intersection(roles.get(channel, (channel,)))
+    )
 
 
 def _needed(read: ReadAssay) -> Iterator[str]:

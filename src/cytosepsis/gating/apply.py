@@ -101,7 +101,7 @@ def gate(
     asked = asked_of(plan, measures)
     given = spillover if isinstance(spillover, Spillover) else None
     brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
-    unmixed = unmixed_names(asked, brought, roles, raw.pnn)
+    unmixed = unmixed_names(asked, brought, roles, raw.pnn, raw.pns)
     wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
     columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
     form = row_form(raw)

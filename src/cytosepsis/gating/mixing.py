@@ -42,11 +42,12 @@ def unmixed_names(
     matrices: Mapping[str, Spillover | None],
     roles: Mapping[str, Sequence[str]],
     pnn: Sequence[str],
+    pns: Sequence[str],
 ) -> dict[tuple[str, str], str]:
     """Of (channel, compensation), those that mean a fluorochrome of the matrix: which.
 
     A spectral matrix's fluorochromes go before the file's parameters, which may be called the
-    same; a square one's are looked for where the file has no such parameter.
+    same; a square one's are looked for where the file has no such $PnN.
     """
     found: dict[tuple[str, str], str] = {}
     for channel, compensation in asked:
@@ -55,7 +56,10 @@ def unmixed_names(
             continue
         for name in roles.get(channel, (channel,)):
             if name in matrix.fluorochromes and (not matrix.is_square or name not in pnn):
-                found.setdefault((channel, compensation), name)
+                found[channel, compensation] = name
+                break
+            if name in pnn or name in pns:
+                break  # of a role's names the first that is there counts
     return found
 
 

@@ -21,6 +21,8 @@ HUBER = 1.345  # standard deviations; 95 % efficient where the noise is normal (
 CUT = 1.5  # standard deviations; what lies further off counts as if it lay there
 CUT_MEAN = 0.7784652  # mean of min(z², CUT²) of a standard normal z
 TRIM = 0.01  # of the events at either end of either detector, for the first line only
+CLOUD = 6.0
+MIN_ABOVE = 10  # events
 MAX_BINS = 64
 EVENTS_PER_BIN = 5
 
@@ -114,6 +116,7 @@ def next_line(
     if weigh:
         variance_of = _variance(place, off, variance)
         place, variance = _placed(x, off, Line(line.slope, line.intercept, variance_of), noise)
+    place = _without_the_unstained(place, x, noise)
     z = np.abs(off) / np.sqrt(variance)
     weights = np.minimum(1.0, HUBER / np.maximum(z, 1e-300)) / variance
     slope, intercept = _weighted(x, y, weights, place, anchor)
@@ -157,6 +160,20 @@ def _placed(x: Float, off: Float, line: Line, noise: Noise) -> tuple[Float, Floa
         place = x + own / (line.slope * variance) * off
         variance = line.variance.at(place)
     return place, variance
+
+
+def _without_the_unstained(place: Float, x: Float, noise: Noise) -> Float:
+    """Places in which the cloud of unstained events is one point, its centre.
+
+    Bright and dim cells differ in their own light, in all detectors together; inside the cloud that
+    is a slope, but not the dye's. The cloud reaches CLOUD standard deviations above its foot (the
+    1st percentile of all events). Where hardly an event lies above it, all stay where they are.
+    """
+    width = float(np.sqrt(noise.constant))
+    inside = place <= x[int(TRIM * x.size)] + CLOUD * width
+    if not inside.any() or (~inside).sum() < MIN_ABOVE:
+        return place
+    return np.where(inside, float(place[inside].mean()), place)
 
 
 def _weighted(

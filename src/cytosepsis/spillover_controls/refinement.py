@@ -80,9 +80,9 @@ def refine(controls: Sequence[Float], background: Float | None = None) -> Refine
             )
             for i, j in pairs
         }
-        # Slopes of a control's compensated values: by linearity, those of its detectors, compensated.
+        # By linearity the slopes of compensated values are the detectors' slopes, compensated.
         slopes = (_matrix(lines, n) - matrix) / step @ _inverse(matrix)
-        largest = float(np.abs(slopes).max(initial=0.0))
+        largest = float(np.abs(slopes).max())
         if largest <= VANISHED and not weigh:
             errors = np.zeros((n, n))
             for place, line in lines.items():
@@ -93,9 +93,9 @@ def refine(controls: Sequence[Float], background: Float | None = None) -> Refine
             step, since = step / 2, 0
     i, j = (int(k) for k in np.unravel_index(int(np.abs(slopes).argmax()), slopes.shape))
     raise CompensationError(
-        f"the matrix did not settle: after {MAX_ROUNDS} rounds a residual slope of {largest:.2g} is "
-        f"left (control {i + 1} in detector {j + 1}; wanted at most {VANISHED:g}). Look at these "
-        "controls: too few stained events, or a mixture of populations",
+        f"the matrix did not settle: after {MAX_ROUNDS} rounds a residual slope of "
+        f"{largest:.2g} is left (control {i + 1} in detector {j + 1}; wanted at most "
+        f"{VANISHED:g}). Look at these controls: too few stained events, or several populations",
         code="not_converged",
     )
 
@@ -155,8 +155,9 @@ def _inverse(matrix: Float) -> Float:
     condition = float(np.linalg.cond(matrix))
     if not condition <= MAX_CONDITION_NUMBER:
         raise CompensationError(
-            f"the controls give a matrix that cannot be inverted (condition number {condition:.3g}):"
-            " two of them look alike to the detectors. Check that each file holds its own dye",
+            "the controls give a matrix that cannot be inverted (condition number "
+            f"{condition:.3g}): two of them look alike to the detectors. Check that each file "
+            "holds its own dye",
             code="controls_alike",
         )
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
