@@ -90,13 +90,13 @@ def decode_rows(  # noqa: PLR0912  (a case for each layout)
             out[row] = views.float64[row]
     elif code == UINT8:
         for row in rows:
-            out[row] = views.u8[column + row * stride] & mask
+            out[row] = np.int64(views.u8[column + row * stride]) & mask
     elif code == UINT16:
         for row in rows:
-            out[row] = views.u16[column + row * stride] & mask
+            out[row] = np.int64(views.u16[column + row * stride]) & mask
     elif code == UINT16_SWAPPED:
         for row in rows:
-            out[row] = swap16(views.u16[column + row * stride]) & mask
+            out[row] = np.int64(swap16(views.u16[column + row * stride])) & mask
     elif code == UINT32:
         for row in rows:
             out[row] = views.u32[column + row * stride] & mask
@@ -127,7 +127,7 @@ def decode_all(
             place += stride
     elif code == UINT16:
         for row in range(n_rows):
-            out[row] = views.u16[place] & mask
+            out[row] = np.int64(views.u16[place]) & mask
             place += stride
     else:
         for row in range(n_rows):

@@ -214,7 +214,7 @@ def inverse_value(kind: int, numbers: Floats, table: Floats, value: float) -> fl
     if kind == LOG:
         return numbers[0] * 10.0 ** ((value - 1.0) / numbers[1])
     if kind == ASINH:
-        return math.sinh(value * numbers[2] - numbers[1]) / numbers[0]
+        return np.sinh(value * numbers[2] - numbers[1]) / numbers[0]
     if kind == OFFSET_LOG:
         return 10.0 ** (value / numbers[1] + numbers[2])
     if kind == TABLE:
@@ -224,9 +224,9 @@ def inverse_value(kind: int, numbers: Floats, table: Floats, value: float) -> fl
         return table[low] + (place - low) * (table[low + 1] - table[low])
     u = abs(value - numbers[4])
     if kind == LOGICLE:
-        size = numbers[0] * (math.expm1(numbers[1] * u) - numbers[3] * math.expm1(-numbers[2] * u))
+        size = numbers[0] * (np.expm1(numbers[1] * u) - numbers[3] * np.expm1(-numbers[2] * u))
     else:
-        size = numbers[0] * math.expm1(numbers[1] * u) + numbers[2] * u
+        size = numbers[0] * np.expm1(numbers[1] * u) + numbers[2] * u
     return size if value >= numbers[4] else -size
 
 
