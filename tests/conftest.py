@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -13,6 +14,11 @@ ROOT = Path(__file__).parents[1]
 # Repeatable, and patient: the first call of a kernel compiles it.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+# Compiled kernels are silent about overflow and NaN; as plain Python they meet numpy's scalars,
+# which warn, and a warning is an error here.
+if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    np.seterr(all="ignore")
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def test_header_agrees_with_text_and_data_fill_the_file(tmp_path):
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 9_999, 99_998_000, 99_999_999, 1 << 40])
 def test_offsets_beyond_eight_digits_stand_in_text_only(n_bytes):
-    head = fcs_write._head({"$TOT": "1"}, n_bytes, None)
+    head = fcs_write.head_of({"$TOT": "1"}, n_bytes)
     words = head[58:].decode().split("/")[1:-1]
     text = dict(zip(words[::2], words[1::2], strict=True))
     assert int(text["$BEGINDATA"]) == len(head)

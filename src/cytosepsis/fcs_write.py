@@ -103,7 +103,7 @@ def write_fcs(
     text = _text_keywords(pnn, pns, tops, keywords or {}, storage)
     text["$BYTEORD"] = "1,2,3,4" if byteorder == "little" else "4,3,2,1"
     text["$TOT"] = str(table.shape[0])
-    head = _head(text, table.size * storage.bits // 8, delimiter)
+    head = head_of(text, table.size * storage.bits // 8, delimiter=delimiter)
     dtype = np.dtype(storage.dtype).newbyteorder("<" if byteorder == "little" else ">")
 
     final = Path(path)
@@ -201,8 +201,13 @@ def _check_pair(key: str, value: str) -> None:
         )
 
 
-def _head(text: dict[str, str], n_data_bytes: int, delimiter: str | None) -> bytes:
-    """HEADER and TEXT. The offsets stand in TEXT and change its length: repeat until they agree."""
+def head_of(
+    text: dict[str, str], n_data_bytes: int, *, delimiter: str | None = None, version: str = "3.1"
+) -> bytes:
+    """HEADER and TEXT before so many bytes of DATA; `text` without $BEGINDATA and $ENDDATA.
+
+    The offsets stand in TEXT and change its length: repeat until they agree.
+    """
     mark = _delimiter(text, delimiter)
     body = _encode(text, mark)
     data_begin = HEADER_LENGTH + len(body)
@@ -221,7 +226,7 @@ def _head(text: dict[str, str], n_data_bytes: int, delimiter: str | None) -> byt
             code="fcs_write",
         )
     in_header = (data_begin, data_end) if data_end <= LARGEST_HEADER_OFFSET else (0, 0)
-    header = "FCS3.1    " + "".join(
+    header = f"FCS{version}    " + "".join(
         f"{offset:8d}" for offset in (HEADER_LENGTH, text_end, *in_header, 0, 0)
     )
     return header.encode("ascii") + head

@@ -84,12 +84,13 @@ class Journal:
             self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.execute("PRAGMA synchronous = FULL")
             if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-                self.set_fact("schema", SCHEMA_VERSION)
-                self.commit()
+                # One transaction: a journal that is cut off here is no journal yet.
+                fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
+                self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
             schema = self.fact("schema")
         except sqlite3.Error as error:
-            raise _damaged(path, error) from error
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            raise (_cannot_write if full else _damaged)(path, error) from error
         if schema != SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: journal of schema {schema}, this version writes {SCHEMA_VERSION}. "

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from cytosepsis.codec import DecodeError, decode
+from cytosepsis.errors import StoreError
 from cytosepsis.journal import Entry, Journal, Key, Stamp
-from cytosepsis.sample import file_digest
-from cytosepsis.tasks import Digest, Work
+from cytosepsis.sample import (
+    BeadRunResult,
+    SampleFailure,
+    SampleOutcome,
+    SampleResult,
+    file_digest,
+)
+from cytosepsis.tasks import Digest, Outcome, Work
 
 Reason = Literal[
     "new",  # never computed into this folder
@@ -66,6 +74,28 @@ def key_of(work: Work) -> Key:
     return Key(work.kind, work.name, work.part)
 
 
+def outcomes_of(
+    journal: Journal, works: Sequence[Work]
+) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
+    """The outcomes of a study's work, from the journal, in the order of the study."""
+    samples: list[SampleOutcome] = []
+    beads: list[BeadRunResult] = []
+    for work in works:
+        entry = journal.find(key_of(work))
+        if entry is None:
+            raise StoreError(
+                f"The journal has no outcome of {work.name!r} for the study as it is now. Run the "
+                "study into this folder first.",
+                code="journal_incomplete",
+            )
+        outcome = outcome_of(entry)
+        if isinstance(outcome, BeadRunResult):
+            beads.append(outcome)
+        else:
+            samples.append(outcome)
+    return tuple(samples), tuple(beads)
+
+
 def stamp_of(path: str) -> Stamp | None:
     """Size and time of a file; None where it cannot be found."""
     try:
@@ -73,3 +103,23 @@ def stamp_of(path: str) -> Stamp | None:
     except OSError:
         return None
     return Stamp(found.st_size, found.st_mtime_ns)
+
+
+def outcome_of(entry: Entry) -> Outcome:
+    """The record that an entry of the journal holds."""
+    try:
+        match entry.record_type:
+            case "SampleResult":
+                return decode(SampleResult, entry.record)
+            case "SampleFailure":
+                return decode(SampleFailure, entry.record)
+            case "BeadRunResult":
+                return decode(BeadRunResult, entry.record)
+            case other:
+                raise DecodeError(f"no such record: {other}")
+    except DecodeError as error:
+        raise StoreError(
+            f"The journal's outcome of {entry.key.name!r} cannot be understood ({error}). "
+            "Use --fresh to compute everything again.",
+            code="journal_damaged",
+        ) from None

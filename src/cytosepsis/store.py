@@ -8,6 +8,7 @@ table, and a run that is stopped at any moment leaves a folder from which the ne
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -269,6 +270,22 @@ class Store:
             "stays; free space or restore the connection, then run the same command again.",
             code="results_write",
         )
+
+
+def study_of(folder: str | os.PathLike[str]) -> StudyIdentity:
+    """Whose results a folder holds."""
+    path = Path(folder) / JOURNAL
+    if not path.exists():
+        raise StoreError(f"{folder}: no results here ({JOURNAL} is missing).")
+    with Journal(path) as journal:
+        return StudyIdentity(**json.loads(journal.fact("study") or "{}"))
+
+
+def table_bytes(table: pl.DataFrame, suffix: str) -> bytes:
+    """A table as it stands in the results folder, with the ending .csv or .parquet."""
+    file = io.BytesIO()
+    _write_frame(table, suffix, file)
+    return file.getvalue()
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from cytosepsis import compiling
-from cytosepsis.codec import DecodeError, decode, encode
+from cytosepsis.codec import encode
 from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
-from cytosepsis.errors import CytosepsisError, StoreError
+from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Entry, Key, Stamp
-from cytosepsis.reuse import Judge, Reason, key_of, stamp_of
+from cytosepsis.reuse import Judge, Reason, key_of, outcomes_of, stamp_of
 from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
@@ -101,7 +101,7 @@ def run_study(
         "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
         size and time, and the column is null.
     plots
-        Whether the table `densities` is written.
+        Whether the table `densities` is written (this version does not make it yet).
     scheduler
         Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
         each in a process of its own, and `workers` is not used. Files, plans and matrices must be
@@ -226,17 +226,7 @@ class _Run:
 
     def outcomes(self) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
         """Everything, from the journal, in the order of the study."""
-        samples: list[SampleOutcome] = []
-        beads: list[BeadRunResult] = []
-        for work in self.works:
-            entry = self._store.journal.find(key_of(work))
-            assert entry is not None
-            outcome = _decode(entry)
-            if isinstance(outcome, BeadRunResult):
-                beads.append(outcome)
-            else:
-                samples.append(outcome)
-        return tuple(samples), tuple(beads)
+        return outcomes_of(self._store.journal, self.works)
 
     def record(
         self,
@@ -353,25 +343,6 @@ def _tables(
     if not plots:
         tables.pop("densities", None)
     return tables
-
-
-def _decode(entry: Entry) -> Outcome:
-    try:
-        match entry.record_type:
-            case "SampleResult":
-                return decode(SampleResult, entry.record)
-            case "SampleFailure":
-                return decode(SampleFailure, entry.record)
-            case "BeadRunResult":
-                return decode(BeadRunResult, entry.record)
-            case other:
-                raise DecodeError(f"no such record: {other}")
-    except DecodeError as error:
-        raise StoreError(
-            f"The journal's outcome of {entry.key.name!r} cannot be understood ({error}). "
-            "Use --fresh to compute everything again.",
-            code="journal_damaged",
-        ) from None
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:

@@ -32,6 +32,9 @@ from effort import COMPILED, examples
 from events import raw_of
 from random_plans import CHANNELS, FLUORESCENCE, many_rows, plans, rows_for, spillover
 
+# Without the compiler numpy's scalars warn of what compiled code does silently: x / 0 is infinite.
+pytestmark = [] if COMPILED else [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
+
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
 

@@ -15,7 +15,14 @@ from typing import Annotated
 import typer
 
 from cytosepsis import __version__
-from cytosepsis.cli import compensation_command, file_commands, plan_commands, study_commands
+from cytosepsis.cli import (
+    compensation_command,
+    file_commands,
+    plan_commands,
+    privacy_commands,
+    result_commands,
+    study_commands,
+)
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
 
 app = typer.Typer(
@@ -27,12 +34,15 @@ app = typer.Typer(
 )
 app.command()(study_commands.run)
 app.command()(study_commands.check)
+app.command()(result_commands.verify)
+app.command()(result_commands.trace)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
 app.command()(study_commands.simulate)
+app.command()(privacy_commands.anonymize)
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class BeadRack:
     """The bead runs of a study as samples choose among them; build one with `rack_beads`."""
 
     runs: tuple[RackedRun, ...]  # by name, channel and statistic
+    timed: tuple[tuple[float, int], ...]  # seconds since 1970 and index in `runs`, ascending
+    untimed: tuple[int, ...]  # indices of runs whose time is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,10 @@ def rack_beads(bead_results: Iterable[BeadRunResult], study: Study) -> BeadRack:
             )
         )
     order = sorted(racked, key=lambda r: _rank(r.run))
-    return BeadRack(tuple(order))
+    times = [(racked.at_seconds, index) for index, racked in enumerate(order)]
+    timed = sorted((seconds, index) for seconds, index in times if seconds is not None)
+    untimed = tuple(index for seconds, index in times if seconds is None)
+    return BeadRack(tuple(order), tuple(timed), untimed)
 
 
 def _rank(run: BeadRunResult) -> tuple[str, str, str, int]:
@@ -90,14 +96,11 @@ def choose_beads(sample: Sample, result: SampleResult, rack: BeadRack, study: St
     subject = _Subject(
         sample, result, at_seconds, study.assay(sample.assay).limits.voltage_tolerance
     )
-    # Assays with different limits may judge one run differently: a sample hears its own assay's.
-    judged = [r for r in rack.runs if not r.run.assays or sample.assay in r.run.assays]
     named = _assigned(sample.sample_id, study) or sample.bead_run
     if named is not None:
-        of_name = [racked for racked in judged if racked.run.bead_run == named]
+        of_name = [r for r in rack.runs if r.run.bead_run == named and _judged_for(r, sample)]
         return _named_run(named, cells, of_name, subject, study.bead_max_age_hours)
-    serving = [r for r in judged if _serves(r.run, cells) or _failed_early(r.run, cells)]
-    return _chosen_run(cells, serving, subject, study.bead_max_age_hours)
+    return _chosen_run(cells, rack, subject, study.bead_max_age_hours)
 
 
 def review_of(target: str, study: Study) -> str:
@@ -234,11 +237,11 @@ def _named_run(
 
 
 def _chosen_run(
-    cells: Quantified, serving: Sequence[RackedRun], subject: _Subject, max_age_hours: float
+    cells: Quantified, rack: BeadRack, subject: _Subject, max_age_hours: float
 ) -> BeadChoice:
-    usable = [racked for racked in serving if racked.usable]
     # Only runs that are near enough in time can fit; the others are compared for the reason alone.
-    near = [racked for racked in usable if _is_near(racked, subject, max_age_hours)]
+    around = _serving(_around(rack, subject, max_age_hours), subject)
+    near = [r for r in around if r.usable and _is_near(r, subject, max_age_hours)]
     matches = [_match(racked, subject, max_age_hours) for racked in near]
     fitting = [match for match in matches if not match.mismatches]
     timed = [match for match in fitting if match.age_hours is not None]
@@ -254,7 +257,8 @@ def _chosen_run(
             f"voltage and acquisition time does not decide. Name one in `bead_run`."
         )
         return BeadChoice(None, ("no_beads",), reason)
-    matches = [_match(racked, subject, max_age_hours) for racked in usable]
+    serving = _serving(rack.runs, subject)
+    matches = [_match(racked, subject, max_age_hours) for racked in serving if racked.usable]
     reason = (
         f"no usable bead run for {what} of the same cytometer, voltage and gain within "
         f"{max_age_hours:g} h; {_obstacles(serving, matches)}. Acquire beads, or name a "
@@ -263,6 +267,32 @@ def _chosen_run(
     # What alone stood in the way of a run that fits otherwise is said by its flag too.
     alone = {match.mismatches[0] for match in matches if len(match.mismatches) == 1}
     return BeadChoice(None, ("no_beads", *sorted(alone)), reason)
+
+
+def _serving(runs: Iterable[RackedRun], subject: _Subject) -> list[RackedRun]:
+    cells = subject.result.quantified
+    assert cells is not None
+    return [
+        r
+        for r in runs
+        if _judged_for(r, subject.sample) and (_serves(r.run, cells) or _failed_early(r.run, cells))
+    ]
+
+
+def _judged_for(racked: RackedRun, sample: Sample) -> bool:
+    """Assays with different limits may judge one run differently: a sample hears its own's."""
+    return not racked.run.assays or sample.assay in racked.run.assays
+
+
+def _around(rack: BeadRack, subject: _Subject, max_age_hours: float) -> list[RackedRun]:
+    """Runs that may be near in time, in the rack's order: a study may have thousands."""
+    if subject.at_seconds is None:
+        return list(rack.runs)
+    reach = max_age_hours * 3600.0 + 1.0  # a second more than `_is_near` allows
+    first = bisect_left(rack.timed, (subject.at_seconds - reach, -1))
+    last = bisect_right(rack.timed, (subject.at_seconds + reach, len(rack.runs)))
+    indices = sorted([*rack.untimed, *(index for _, index in rack.timed[first:last])])
+    return [rack.runs[index] for index in indices]
 
 
 def _is_near(racked: RackedRun, subject: _Subject, max_age_hours: float) -> bool:

@@ -1,0 +1,313 @@
+"""A whole study copied without what identifies people: files and all sheets together.
+
+Sheets are written from what was understood of them, so nothing that was not understood gets into
+the copy. All moments are shifted by the same secret number of days and written in UTC: every
+interval, also one across a change of summer time, stays what it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cytosepsis.anonymize.fcs_copy import (
+    BUILT_IN,
+    Replaced,
+    Rules,
+    copy_fcs,
+    mapping_path,
+    new_folder,
+    random_shift,
+    write_mapping,
+)
+from cytosepsis.errors import CytosepsisError
+from cytosepsis.fcs import read_fcs
+from cytosepsis.protocol import Study, instant
+
+# Columns of a sample that say something of the method and nothing of a person.
+_CARRIED = (
+    *("assay", "group", "timepoint", "role", "condition", "stimulus", "drug", "dose", "dose_unit"),
+    *("drug_timing", "incubation_hours", "plate", "replicate", "tube", "lysis", "reagent_lot"),
+    *("protocol_version", "counting_lot", "blood_volume_ul", "bead_volume_ul"),
+)
+_CLINICAL = ("followup_days",)
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Pseudonyms of one kind, in the order they are asked for."""
+
+    what: str
+    prefix: str
+    known: dict[str, str] = field(default_factory=dict)
+
+    def of(self, original: str | None) -> str | None:
+        if original is None:
+            return None
+        return self.known.setdefault(original, f"{self.prefix}{len(self.known) + 1:04d}")
+
+
+class _Copy:
+    """One study on its way to its copy."""
+
+    def __init__(self, study: Study, folder: Path, days: int, rules: Rules) -> None:
+        self.study, self.folder, self.days, self.rules = study, folder, days, rules
+        self.patients = _Names("patient_id", "P")
+        self.samples = _Names("sample_id", "S")
+        self.runs = _Names("bead_run", "B")
+        self.cytometers = _Names("cytometer", "C")
+        self.sites = _Names("site", "SITE")
+        self.draws = _Names("draw_id", "D")
+        self.files: list[tuple[str, str, str]] = []
+        self.left_out: list[str] = []
+
+    def moment(self, at: datetime | None, *, has_time: bool = True) -> str | None:
+        """Shift a moment; a date without a time stays one."""
+        if at is None:
+            return None
+        if not has_time:
+            return (at.date() + timedelta(days=self.days)).isoformat()
+        return self.shifted(at).isoformat(sep="T")
+
+    def shifted(self, at: datetime) -> datetime:
+        """Shift a moment and give it in UTC, without its zone."""
+        return (instant(at, self.study.timezone) + timedelta(days=self.days)).replace(tzinfo=None)
+
+    def file(self, original: str, path: str, name: str | None, cytometer: str | None) -> str:
+        """Copy one file; one that cannot be copied stays missing, as its row will say."""
+        place = f"fcs/{name}.fcs"
+        try:
+            raw = read_fcs(path)
+            at = None if raw.acquired_at is None else self.shifted(raw.acquired_at)
+            pseudonym = self.cytometers.of(cytometer or raw.cytometer)
+            copy_fcs(raw, self.folder / place, self.rules, Replaced(pseudonym, at))
+        except CytosepsisError as error:
+            if error.code == "anonymize":
+                raise
+            self.left_out.append(f"{name}: {error.code}")
+        self.files.append(("file", original, place))
+        return place
+
+    def sample_rows(self, chosen: Mapping[str, str]) -> list[Row]:
+        rows: list[Row] = []
+        for sample in self.study.samples:
+            name = self.samples.of(sample.sample_id)
+            run = sample.bead_run or chosen.get(sample.sample_id)
+            rows.append(
+                {
+                    "file": self.file(sample.file, sample.path, name, sample.cytometer),
+                    "sample_id": name,
+                    "patient_id": self.patients.of(sample.patient_id),
+                    "drawn_at": self.moment(sample.drawn_at, has_time=sample.drawn_at_has_time),
+                    "stained_at": self.moment(sample.stained_at),
+                    "draw_id": self.draws.of(sample.draw_id),
+                    "bead_run": self.runs.of(run),
+                    "use": "yes" if sample.use else "no",
+                    "control_for": _either(sample.control_for, self.samples, self.runs),
+                    "site": self.sites.of(sample.site),
+                    "cytometer": self.cytometers.of(sample.cytometer),
+                    **{column: getattr(sample, column) for column in _CARRIED},
+                }
+            )
+        return rows
+
+    def bead_rows(self) -> list[Row]:
+        return [
+            {
+                "bead_run": (name := self.runs.of(run.bead_run)),
+                "file": self.file(run.file, run.path, name, run.cytometer),
+                "lot": run.lot,
+                "channel": run.channel,
+                "cytometer": self.cytometers.of(run.cytometer),
+                "site": self.sites.of(run.site),
+            }
+            for run in self.study.bead_runs
+        ]
+
+    def patient_rows(self) -> list[Row]:
+        outcomes = self.study.outcomes
+        kept = {*_CLINICAL, *(c for o in outcomes for c in (o.event_day, *o.competing_day))}
+        kept |= {o.observed_until for o in outcomes if o.observed_until is not None}
+        return [
+            {
+                "patient_id": self.patients.of(patient.patient_id),
+                "shock_onset": self.moment(
+                    patient.shock_onset, has_time=patient.shock_onset_has_time
+                ),
+                "age": patient.age,
+                "group": patient.group,
+                **{
+                    name: value
+                    for name, value in patient.values
+                    if name in kept or name.endswith("_day")
+                },
+            }
+            for patient in self.study.patients
+        ]
+
+    def measurement_rows(self) -> list[Row]:
+        return [
+            {
+                "patient_id": self.patients.of(m.patient_id),
+                "drawn_at": self.moment(m.drawn_at, has_time=m.drawn_at_has_time),
+                "timepoint": m.timepoint,
+                "name": m.name,
+                "value": m.value,
+                "unit": m.unit,
+            }
+            for m in self.study.measurements
+        ]
+
+    def exposure_rows(self) -> list[Row]:
+        return [
+            {
+                "patient_id": self.patients.of(e.patient_id),
+                "drug": e.drug,
+                "dose": e.dose,
+                "unit": e.unit,
+                "start": self.moment(e.start),
+                "stop": self.moment(e.stop),
+            }
+            for e in self.study.exposures
+        ]
+
+    def mapping(self) -> list[tuple[str, str, str]]:
+        kinds = (self.patients, self.samples, self.runs, self.cytometers, self.sites, self.draws)
+        named = [(k.what, old, new) for k in kinds for old, new in k.known.items()]
+        return [*named, *self.files, ("shift_days", str(self.days), "")]
+
+
+def anonymize_study(
+    study: Study,
+    out: str | os.PathLike[str],
+    *,
+    bead_runs: Mapping[str, str] | None = None,
+    mapping: str | os.PathLike[str] | None = None,
+    rules: Rules = BUILT_IN,
+    shift_days: int | None = None,
+) -> tuple[str, ...]:
+    """Copy a study: files, study.toml, plans, matrices and sheets; return what was left out.
+
+    Parameters
+    ----------
+    study
+        As `load_study` gives it.
+    out
+        A folder that is new or empty.
+    bead_runs
+        sample_id → bead run that was used, from the results: the copy then names each.
+    mapping, rules, shift_days
+        As for `anonymize_files`.
+
+    Raises
+    ------
+    CytosepsisError
+        Where a plan or a sheet holds what cannot be anonymized: a FlowJo workspace names its
+        files and keywords, overrides hold free text.
+    """
+    workspaces = [a.name for a in study.assays if a.gating.lower().endswith(".wsp")]
+    if workspaces or study.overrides:
+        what = f"the workspace of {workspaces[0]!r}" if workspaces else "overrides"
+        raise CytosepsisError(
+            f"{what} cannot be anonymized: it holds free text. Save the plan as Gating-ML or TOML, "
+            "and leave overrides out.",
+            code="anonymize",
+        )
+    folder, key = new_folder(out), mapping_path(out, mapping)
+    (folder / "fcs").mkdir()
+    (folder / "assays").mkdir()
+    copy = _Copy(study, folder, random_shift() if shift_days is None else shift_days, rules)
+    sheets = {
+        "samples": copy.sample_rows(bead_runs or {}),
+        "beads": copy.bead_rows(),
+        "clinical": copy.patient_rows(),
+        "measurements": copy.measurement_rows(),
+        "exposures": copy.exposure_rows(),
+    }
+    for name, rows in sheets.items():
+        if rows:
+            # study.toml may name a clinical column in which nothing happened to stand.
+            _write_sheet(folder / f"{name}.csv", rows, keep_empty=name == "clinical")
+    document = _document(study, folder, [name for name, rows in sheets.items() if rows])
+    (folder / "study.toml").write_text(_toml(document), encoding="utf-8")
+    write_mapping(key, copy.mapping())
+    return tuple(copy.left_out)
+
+
+def _either(name: str | None, samples: _Names, runs: _Names) -> str | None:
+    return runs.of(name) if name in runs.known else samples.of(name)
+
+
+def _document(study: Study, folder: Path, sheets: Sequence[str]) -> dict[str, Any]:
+    """study.toml as it is, with other sheets and places; its comments are not carried over."""
+    document = tomllib.loads((Path(study.folder) / "study.toml").read_text(encoding="utf-8-sig"))
+    table = document["study"]
+    for name in ("samples", "beads", "clinical", "measurements", "exposures", "overrides"):
+        table.pop(name, None)
+    for name in ("roots", "date_format"):
+        table.pop(name, None)
+    table |= {name: f"{name}.csv" for name in sheets}
+    table |= {"name": "anonymized", "timezone": "UTC"}
+    for number, assay in enumerate(study.assays, start=1):
+        settings = document["assays"][assay.name]
+        settings["gating"] = _carried(assay.gating, folder, f"plan{number}")
+        if assay.compensation not in {"file", "none"}:
+            settings["compensation"] = _carried(assay.compensation, folder, f"matrix{number}")
+    return document
+
+
+def _carried(path: str, folder: Path, name: str) -> str:
+    place = f"assays/{name}{Path(path).suffix.lower()}"
+    shutil.copyfile(path, folder / place)
+    return place
+
+
+def _write_sheet(path: Path, rows: Sequence[Row], *, keep_empty: bool) -> None:
+    columns = [c for c in rows[0] if keep_empty or any(row.get(c) is not None for row in rows)]
+    with path.open("x", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _toml(document: Mapping[str, Any], prefix: str = "") -> str:
+    """A document of tables, scalars and lists as TOML."""
+    lines = [f"{_quoted(k)} = {_value(v)}" for k, v in document.items() if not isinstance(v, dict)]
+    for name, table in _tables(document):
+        path = f"{prefix}.{_quoted(name)}" if prefix else _quoted(name)
+        lines += ["", f"[{path}]", _toml(table, path)]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(document: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    return ((name, value) for name, value in document.items() if isinstance(value, dict))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _quoted(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+        case date():
+            return value.isoformat()
+        case list():
+            return f"[{', '.join(_value(item) for item in value)}]"
+        case _:
+            return repr(value)

@@ -1,0 +1,95 @@
+"""Commands on a results folder: `verify`, `trace`."""
+# ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cytosepsis.cli.terminal import EXIT_FILES_FAILED, Format, command, safe, say, write_json
+
+_RESULTS = typer.Argument(help="A results folder.", show_default=False)
+
+
+def verify(
+    results: Annotated[Path, _RESULTS],
+    fraction: Annotated[float, typer.Option(help="Of the files to compute again.")] = 1.0,
+    study: Annotated[
+        Path | None, typer.Option(help="Default: where it was when it was run.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the choice; default: at random.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "table",
+) -> None:
+    """Compute results again and compare them to the bit; status 1 where anything differs."""
+    with command():
+        from dataclasses import asdict
+
+        from cytosepsis.config import load_study
+        from cytosepsis.store import study_of
+        from cytosepsis.verify import verify_results
+
+        loaded = load_study(study or study_of(results).folder)
+        done = verify_results(loaded, results, fraction=fraction, seed=seed, workers=workers)
+        if not done.same_code:
+            say("Note: the results were computed by other code or libraries than these.")
+        if not done.same_study:
+            say("Note: the study has changed since the results were computed.")
+        if format == "json":
+            write_json(asdict(done))
+        else:
+            for difference in done.differences:
+                typer.echo(safe(f"{difference.name}: {difference.message}"))
+            same = "all equal" if not done.differences else f"{len(done.differences)} differ"
+            typer.echo(
+                f"{done.n_files} files computed again, {done.n_tables} tables made again: {same}"
+            )
+        if done.differences:
+            raise typer.Exit(EXIT_FILES_FAILED)
+
+
+def trace(
+    results: Annotated[Path, _RESULTS],
+    sample: Annotated[str, typer.Argument(help="A sample_id.", show_default=False)],
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "table",
+) -> None:
+    """Tell the whole story of one sample's numbers: input, gates, beads, flags, code."""
+    with command():
+        from cytosepsis.trace import trace_sample
+
+        story = trace_sample(results, sample)
+        if format == "json":
+            write_json(_plain(story))
+            return
+        for heading, content in story.items():
+            typer.echo(heading)
+            for line in _lines(content):
+                typer.echo(safe(f"  {line}"))
+
+
+def _lines(content: Any) -> Iterator[str]:
+    match content:
+        case dict():
+            for name, value in content.items():
+                yield f"{name}: {value}"
+        case list():
+            for row in content:
+                yield ", ".join(f"{name} {value}" for name, value in row.items())
+        case _:
+            yield str(content)
+
+
+def _plain(value: Any) -> Any:
+    """Dates as ISO text."""
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return str(value)
