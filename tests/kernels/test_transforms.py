@@ -23,7 +23,7 @@ from cytosepsis.transforms import (
     arrays,
     inverse,
 )
-from effort import examples
+from effort import COMPILED, examples
 from plan_files import real_file
 from random_plans import ANY_TRANSFORM, TRANSFORMS, scale_of, shifted
 
@@ -310,6 +310,42 @@ def assert_sure(transform, low, high, band, values):
             assert wanted, (value, "is out, the band says in")
         if surely_out:
             assert not wanted, (value, "is in, the band says out")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [Logicle(262144.0, 0.5, 4.5), Logicle(262144.0, 0.0, 4.5), Hyperlog(262144.0, 0.5, 4.5)],
+)
+def test_bounds_where_neighbouring_doubles_are_out_of_order(transform):
+    """Computed roots fall between neighbours here and there; there the band must not decide."""
+    random = np.random.default_rng(3)
+    disorder = 0
+    for x in random.lognormal(5, 4, 400 if COMPILED else 60) * random.choice((-1.0, 1.0)):
+        values = np.array([shifted(x, places) for places in range(-300, 301)])
+        found = apply(transform, values)
+        falls = np.flatnonzero(np.diff(found) < 0)
+        disorder += len(falls)
+        for bound in np.unique(found[falls])[:3].tolist():
+            in_low, _, out_low, _ = carry.carried_band(transform, bound, None)
+            assert (found[values >= in_low] >= bound).all()
+            assert (found[values < out_low] < bound).all()
+            _, in_high, _, out_high = carry.carried_band(transform, None, bound)
+            assert (found[values < in_high] < bound).all()
+            assert (found[values >= out_high] >= bound).all()
+    assert disorder > 0
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_many_values_are_transformed_as_one(kind):
+    """To the last bit: gates ask for one value where bands are in doubt, for many elsewhere."""
+
+    @examples(60)
+    @given(TRANSFORMS[kind], st.lists(VALUES | st.sampled_from((math.nan, math.inf)), max_size=9))
+    def check(transform, values):
+        one_by_one = [kt.transform_value(*arrays(transform), value) for value in values]
+        np.testing.assert_array_equal(at(transform, *values), one_by_one)
+
+    check()
 
 
 @examples(60)
