@@ -36,11 +36,6 @@ class Node:
         return stored_count(self.element)
 
 
-def samples_of(markup: Element) -> tuple[str, ...]:
-    """Names of the samples of a workspace, in its order."""
-    return tuple(_name_of(sample) for sample in _samples(markup))
-
-
 def check_version(markup: Element) -> None:
     """Refuse what is no workspace of FlowJo 10 or later."""
     version = str(markup.get("flowJoVersion", ""))
