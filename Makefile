@@ -44,5 +44,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (once; about a minute) ..."
 	@'$(PYTHON)' -m venv .venv
 	@$(PIP) hatchling editables setuptools
-	@$(PIP) --no-build-isolation -e '.[test,lint,report,excel]'
+	@$(PIP) --no-build-isolation -e '.[test,lint,report,excel,stats,cluster,docs]'
 	@touch $(READY)
