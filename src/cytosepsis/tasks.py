@@ -98,6 +98,7 @@ class Order:
 
     task: Task
     digest: bool
+    plots: bool = False  # whether what a report's pictures show is counted too
 
 
 def works_of(study: Study) -> tuple[Work, ...]:
@@ -109,9 +110,9 @@ def perform(order: Order) -> Outcome:
     """Do one unit of work; whatever is wrong with the file is in the outcome."""
     match order.task:
         case SampleTask(sample, assay):
-            return analyze_sample(sample, assay, digest=order.digest)
+            return analyze_sample(sample, assay, digest=order.digest, plots=order.plots)
         case beads:
-            return analyze_beads(beads, digest=order.digest)
+            return analyze_beads(beads, digest=order.digest, plots=order.plots)
 
 
 def failure(task: Task, *, code: str, message: str, unforeseen: bool = False) -> Outcome:

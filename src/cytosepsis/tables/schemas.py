@@ -85,6 +85,25 @@ def _truth(name: str, meaning: str) -> Column:
     return Column(name, pl.Boolean, "", meaning)
 
 
+def _axis(name: str) -> tuple[Column, ...]:
+    """The columns of one axis of a picture."""
+    return (
+        _text(f"{name}_channel", "Role of the channel, or its name in the file."),
+        _text(f"{name}_detector", "The detector ($PnN); null of an unmixed fluorochrome."),
+        _text(f"{name}_divisor", "Of a ratio: the channel that divides."),
+        _truth(f"{name}_compensated", "Whether the values are compensated."),
+        _text(
+            f"{name}_scale",
+            "`linear`, `log10`, or the transform: `logicle`, `biex`, `asinh`, `hyperlog`, `log`, "
+            "`offsetlog`; `linear` with parameters is the one of Gating-ML.",
+        ),
+        _text(f"{name}_parameters", "The transform's parameters, as JSON."),
+        _number(f"{name}_first_edge", "", "Where the first bin begins, on the scale."),
+        _number(f"{name}_last_edge", "", "Where the last bin ends, on the scale."),
+        _count(f"{name}_bins", "How many equal bins there are.", "bins"),
+    )
+
+
 # Columns that come from the sample sheet as they stand; those of the contract's first block
 # (`sample_id, file, patient_id, timepoint, assay`) stand before them.
 SHEET = (
@@ -337,6 +356,31 @@ UNUSED = Table(
     ),
 )
 
+DENSITIES = Table(
+    "densities",
+    "sample or bead run × plot: a population's events, binned on one or two axes",
+    "samples in the sheet's order, then bead runs; the plots of each in the plan's order",
+    (
+        Column("kind", pl.String, "", "`sample` or `beads`."),
+        _text("sample_id", "The sample sheet's id; null of a bead run."),
+        _text("bead_run", "The bead sheet's name; null of a sample."),
+        Column("plot", pl.Int64, "", "Number of the picture, from 1 within its file."),
+        _PATH,
+        _count("n_events", "Events in the population."),
+        _count("n_shown", "Events that have a place on every axis: the sum of the counts."),
+        *_axis("x"),
+        *_axis("y"),
+        _text(
+            "counts",
+            "Counts in order, y running fastest; a run of n zeros stands as `zn`, zeros at the end "
+            "are left out. What lies beyond an end is counted in the bin at that end.",
+        ),
+        _text("gates", "Gates drawn on the picture, as JSON, in its coordinates."),
+    ),
+    "Bins are equal between the two edges, on the axis's own scale. The axes y are null of a "
+    "histogram.",
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -349,6 +393,7 @@ TABLES: dict[str, Table] = {
         PATIENTS,
         MARKER_VALUES,
         UNUSED,
+        DENSITIES,
     )
 }
 
