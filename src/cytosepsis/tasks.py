@@ -41,6 +41,7 @@ _NOT_COMPUTING = frozenset(
     [
         "__init__",
         "__main__",
+        "analyses",
         "analysis",
         "anonymize",
         "cli",
@@ -61,6 +62,7 @@ _NOT_COMPUTING = frozenset(
         "simulate",
         "store",
         "study",
+        "table_files",
         "tables",
         "tasks",
         "trace",
