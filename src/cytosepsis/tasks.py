@@ -44,6 +44,7 @@ _NOT_COMPUTING = frozenset(
     [
         "__init__",
         "__main__",
+        "analyses",
         "analysis",
         "anonymize",
         "cli",
@@ -65,6 +66,7 @@ _NOT_COMPUTING = frozenset(
         "simulate",
         "store",
         "study",
+        "table_files",
         "tables",
         "tasks",
         "trace",
