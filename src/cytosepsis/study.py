@@ -29,7 +29,6 @@ from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
     Digest,
-    Order,
     Outcome,
     Work,
     code_digest,
@@ -37,6 +36,7 @@ from cytosepsis.tasks import (
     error_of,
     failure,
     is_settled,
+    orders_of,
     perform,
     versions,
     works_of,
@@ -105,8 +105,9 @@ def run_study(
         without it no events are binned. Outcomes of a run without plots are computed again.
     scheduler
         Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
-        each in a process of its own, and `workers` is not used. Files, plans and matrices must be
-        reached by the same paths there. Needs the extra `cluster`.
+        each in a process of its own, and `workers` is not used. The study's folder and its roots
+        must be reached by the same paths there, or by those that each machine's own table of roots
+        gives (see docs/cluster.md). Needs the extra `cluster`.
     fresh
         Forget what an earlier run, also one of another study, left in the folder.
     progress
@@ -138,7 +139,7 @@ def run_study(
         )
     identity = StudyIdentity(study.name, str(Path(study.folder).resolve()))
     with Store(out, identity, fresh=fresh, log_level=log_level) as store:
-        run = _Run(store, works_of(study), digest, progress, plots=plots)
+        run = _Run(store, study, digest, progress, plots=plots)
         run.reuse()
         isolated = workers > 1 if isolate is None else isolate
         engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
@@ -158,13 +159,14 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        works: Sequence[Work],
+        study: Study,
         digest: Digest,
         progress: ProgressCallback | None,
         *,
         plots: bool,
     ) -> None:
-        self.works = works
+        self.works = works_of(study)
+        self._folders = study.folders
         self._plots = plots
         self._store = store
         self._digest: Digest = digest
@@ -176,7 +178,7 @@ class _Run:
         self._todo: list[Work] = []
         self._stamps: dict[Key, Stamp | None] = {}
         self._reasons: dict[Key, Reason] = {}
-        self._state = Progress(len(works), 0, 0, 0, 0, 0, 0, 0.0)
+        self._state = Progress(len(self.works), 0, 0, 0, 0, 0, 0, 0.0)
         self._n_samples_reused = 0
 
     def reuse(self) -> None:
@@ -218,7 +220,10 @@ class _Run:
 
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
-        orders = [Order(work.task, self._digest == "sha256", self._plots) for work in self._todo]
+        roots = () if engine.scheduler is None else self._folders
+        orders = orders_of(
+            self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
+        )
         for reply in engine.replies(orders, self._log_trouble):
             if reply is None:
                 self._store.journal.commit_if_due()
