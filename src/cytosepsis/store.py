@@ -67,6 +67,8 @@ class RunRecord:
     # why samples and bead runs were computed (`reuse.Reason`) → how many
     reasons: Mapping[str, int] = field(default_factory=dict)
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
+    # assay → cut-offs of its AB/C, for whoever draws its bands
+    cutoffs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     # analyses whose tables this run removed: what they were computed from has changed
     removed_analyses: list[str] = field(default_factory=list)
 

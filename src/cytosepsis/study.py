@@ -255,6 +255,7 @@ class _Run:
             versions=versions(),
             inputs=_inputs(study, outcomes, beads),
             limits={assay.name: asdict(assay.limits) for assay in study.assays},
+            cutoffs={assay.name: assay.abc.cutoffs for assay in study.assays if assay.abc},
             digest=self._digest,
             workers=workers,
             n_samples=n_samples,
