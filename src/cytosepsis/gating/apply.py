@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
+from cytosepsis.gating.adaptive import Events, GivenGate, Resolved, resolve
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
+from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
-from cytosepsis.panel import resolve
+from cytosepsis.panel import resolve as resolve_names
 
 
 class Populations:
@@ -29,7 +31,7 @@ class Populations:
     file once more, so that nothing of its size is held unless asked for.
     """
 
-    __slots__ = ("_lowered", "_raw", "n_events", "values")
+    __slots__ = ("_lowered", "_raw", "findings", "n_events", "plan", "values")
 
     def __init__(
         self,
@@ -37,9 +39,12 @@ class Populations:
         lowered: Lowered,
         n_events: Mapping[str, int],
         values: Mapping[Measure, NDArray[np.float64]],
+        resolved: Resolved,
     ) -> None:
         self._raw = raw
         self._lowered = lowered
+        self.plan = resolved.plan  # of fixed gates: data-driven ones as they were found here
+        self.findings = resolved.findings  # how; empty where the plan has only fixed gates
         self.n_events = n_events
         self.values = values
 
@@ -60,7 +65,8 @@ class Populations:
             raise GatingError(
                 f"no population {', '.join(unknown)}; the plan has {', '.join(self.paths)}"
             )
-        return _walk(self._raw, self._lowered, asked)[2]
+        blocks = walk_blocks(self._raw, row_form(self._raw))
+        return _walk(blocks, self._raw.n_events, self._lowered, asked)[2]
 
 
 def gate(
@@ -70,8 +76,10 @@ def gate(
     channels: Mapping[str, str | Sequence[str]] | None = None,
     spillover: Spillover | Literal["none"] | None = None,
     measures: Sequence[Measure] = (),
+    controls: Mapping[str, RawEvents] | None = None,
+    given: Sequence[GivenGate] = (),
 ) -> Populations:
-    """Apply a gating plan to a file.
+    """Apply a gating plan to a file; data-driven gates are found on its events first.
 
     Parameters
     ----------
@@ -88,6 +96,10 @@ def gate(
         file's, keep to the plan. Axes may name the fluorochromes of a matrix.
     measures
         Populations and channels whose linear values are collected in `values`.
+    controls
+        The sample's control tubes by role (`fmo`, `isotype`, …), for thresholds from a control.
+    given
+        Gates of this sample that a reviewer has placed; they stand instead of the plan's.
 
     Raises
     ------
@@ -98,26 +110,70 @@ def gate(
         role: (names,) if isinstance(names, str) else tuple(names)
         for role, names in (channels or {}).items()
     }
-    asked = asked_of(plan, measures)
-    given = spillover if isinstance(spillover, Spillover) else None
-    brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
-    unmixed = unmixed_names(asked, brought, roles, raw.pnn, raw.pns)
-    wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
-    columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
-    form = row_form(raw)
-    used = compensations(plan, form, columns, measures)
-    own = spillover_of(raw.keywords) if _needs_own(used, spillover) else None
-    lowered = lower_plan(
-        plan,
-        form,
-        tuple(columns.items()),
-        spillover=own if spillover is None else given,
-        own=own,
-        unmixed=tuple(unmixed.items()),
-        measures=tuple(measures),
-    )
-    counts, values, _ = _walk(raw, lowered, ())
-    return Populations(raw, lowered, counts, values)
+    tube = _Tube(raw, roles, spillover)
+    resolved = Resolved(plan, ())
+    if plan.data_driven or given:
+        tube.columns(plan, measures)  # whatever is missing is named at once
+        tubes = {role: _Tube(control, roles, spillover) for role, control in (controls or {}).items()}
+        resolved = resolve(plan, tube.values, controls=_looks(tubes), given=given)
+    lowered = tube.lowered(resolved.plan, measures)
+    counts, values, _ = _walk(walk_blocks(raw, row_form(raw)), raw.n_events, lowered, ())
+    return Populations(raw, lowered, counts, values, resolved)
+
+
+def _looks(tubes: Mapping[str, _Tube]) -> dict[str, Events]:
+    return {role: tube.values for role, tube in tubes.items()}
+
+
+class _Tube:
+    """A file with the names and the matrix by which it is gated."""
+
+    def __init__(
+        self,
+        raw: RawEvents,
+        roles: Mapping[str, tuple[str, ...]],
+        spillover: Spillover | Literal["none"] | None,
+    ) -> None:
+        self.raw, self.roles, self.spillover = raw, roles, spillover
+        self._rows: NDArray[Any] | None = None
+
+    def columns(
+        self, plan: GatingPlan, measures: Sequence[Measure]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], str]]:
+        """Column of every channel that is asked for, and the fluorochromes that some mean."""
+        raw = self.raw
+        asked = asked_of(plan, measures)
+        given = self.spillover if isinstance(self.spillover, Spillover) else None
+        brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
+        unmixed = unmixed_names(asked, brought, self.roles, raw.pnn, raw.pns)
+        wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
+        return dict(resolve_names(self.roles, raw.pnn, raw.pns, wanted=wanted)), dict(unmixed)
+
+    def lowered(self, plan: GatingPlan, measures: Sequence[Measure]) -> Lowered:
+        """Lower a plan of fixed gates for this file."""
+        columns, unmixed = self.columns(plan, measures)
+        spillover, form = self.spillover, row_form(self.raw)
+        given = spillover if isinstance(spillover, Spillover) else None
+        used = compensations(plan, form, columns, measures)
+        own = spillover_of(self.raw.keywords) if _needs_own(used, spillover) else None
+        return lower_plan(
+            plan,
+            form,
+            tuple(columns.items()),
+            spillover=own if spillover is None else given,
+            own=own,
+            unmixed=tuple(unmixed.items()),
+            measures=tuple(measures),
+        )
+
+    def values(
+        self, plan: GatingPlan, measures: Sequence[Measure]
+    ) -> Mapping[Measure, NDArray[np.float64]]:
+        """Values of populations among the events on which gates are found."""
+        if self._rows is None:
+            self._rows = sample_rows(self.raw, row_form(self.raw))
+        rows = self._rows
+        return _walk([rows] if len(rows) else [], len(rows), self.lowered(plan, measures), ())[1]
 
 
 def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:
@@ -126,10 +182,10 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 
 
 def _walk(
-    raw: RawEvents, lowered: Lowered, asked: Sequence[str]
+    blocks: Iterable[NDArray[Any]], n_events: int, lowered: Lowered, asked: Sequence[str]
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
     program, paths = lowered.program, lowered.paths
-    membership = np.zeros((len(asked), raw.n_events), dtype=np.bool_)
+    membership = np.zeros((len(asked), n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
@@ -145,7 +201,7 @@ def _walk(
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first, seen = 0, 0
-    for block in walk_blocks(raw, row_form(raw)):
+    for block in blocks:
         rows = len(block)
         if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
             seen, views = block.ctypes.data, _views(block, bits, numbers)
