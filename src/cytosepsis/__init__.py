@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     )
     from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
     from cytosepsis.config import check_study, load_study
+    from cytosepsis.counting import (
+        CellCount,
+        CountingLot,
+        count_with_beads,
+        count_with_blood_count,
+    )
     from cytosepsis.errors import (
         CalibrationError,
         ChannelError,
@@ -56,6 +62,7 @@ _HOMES = {
     "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
     "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
     "config": ("check_study", "load_study"),
+    "counting": ("CellCount", "CountingLot", "count_with_beads", "count_with_blood_count"),
     "errors": (
         "CalibrationError",
         "ChannelError",
@@ -98,9 +105,11 @@ __all__ = [
     "BeadLot",
     "Calibration",
     "CalibrationError",
+    "CellCount",
     "ChannelError",
     "CompensationError",
     "Control",
+    "CountingLot",
     "CytosepsisError",
     "FcsError",
     "Flag",
@@ -124,6 +133,8 @@ __all__ = [
     "__version__",
     "analyze_sample",
     "check_study",
+    "count_with_beads",
+    "count_with_blood_count",
     "export_populations",
     "fit_calibration",
     "gate",

@@ -34,6 +34,11 @@ _TABLE = (
     Flag("few_cells", "note", "Fewer cells than `recommended_cells`."),
     Flag("empty_population", "doubt", "A gate of the plan kept no event."),
     Flag("full_population", "doubt", "A gate of the plan kept every event of its parent: it may not have been applied."),
+    Flag("gate_not_found", "doubt", "A data-driven gate could not be found in this sample and nothing stands for it; see the table `gates`."),
+    Flag("gate_reference", "doubt", "A data-driven gate could not be found in this sample; the plan's reference stands for it."),
+    Flag("gate_batch", "doubt", "A data-driven gate could not be found in this sample; the gate learned from the batch stands for it."),
+    Flag("gate_clamped", "doubt", "A threshold was found beyond where the plan lets it lie, and was moved to the end of that range."),
+    Flag("gate_given", "note", "A reviewer placed a gate of this sample."),
     # --- beads and calibration
     Flag("beads_doubtful", "doubt", "The bead run is flagged; see its row in `calibrations`."),
     Flag("beads_failed", "doubt", "The bead run gives no line; no AB/C."),
@@ -48,6 +53,15 @@ _TABLE = (
     Flag("beads_after_sample", "note", "No usable bead run precedes the sample; the first after it was used."),
     Flag("outside_bead_range", "doubt", "The population's intensity lies below the dimmest or above the brightest bead level: extrapolated."),
     Flag("non_positive_intensity", "doubt", "The population's statistic is not positive, or not defined; no AB/C."),
+    # --- absolute counts
+    Flag("few_beads", "doubt", "Fewer counting beads than `min_beads`: the count is uncertain by the beads alone."),
+    Flag("beads_below_recommended", "note", "Fewer counting beads than `recommended_beads`."),
+    Flag("bead_doublets", "doubt", "More of the counting beads than the limit stick together: mix the tube, or look at the gate."),
+    Flag("counting_lot_expired", "doubt", "Acquired after the expiry date of the lot of counting beads."),
+    Flag("wash_unknown", "doubt", "The sheet's `lysis` does not say whether the tube was washed; a wash makes a bead count wrong."),
+    Flag("lymphosum", "doubt", "T, B and NK cells together differ from the lymphocytes by more than the limits."),
+    Flag("t_sum", "doubt", "CD4 and CD8 T cells together differ from the T cells by more than the limits."),
+    Flag("duplicates_differ", "doubt", "Duplicates of a count differ from their mean by more than the tolerance."),
     # --- pre-analytics and design
     Flag("late_staining", "doubt", "Stained later after the draw than the limit of its tube type."),
     Flag("staining_before_draw", "doubt", "The sheet gives a staining time before the draw: one of the two is wrong."),

@@ -48,6 +48,7 @@ _NOT_COMPUTING = frozenset(
         "codec",
         "compiling",
         "config",
+        "counting",
         "engines",
         "export",
         "fcs_write",
@@ -63,6 +64,7 @@ _NOT_COMPUTING = frozenset(
         "tables",
         "tasks",
         "trace",
+        "units",
         "verify",
         "workers",
     ]
@@ -226,7 +228,7 @@ def _measuring(assay: Assay) -> Assay:
     """Keep the part of an assay that measuring may use: new limits or cut-offs read no events."""
     abc = assay.abc
     measured = abc and AbcSettings(abc.population, abc.channel, abc.statistic)
-    return replace(assay, abc=measured, limits=Limits())
+    return replace(assay, abc=measured, limits=Limits(), counting=None)
 
 
 def _assay_part(assay: Assay) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -11,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import GatingError
-from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing
+from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing, cut_of
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
-    Axis,
     Boolean,
     Cluster,
     DataDrivenGate,
@@ -40,7 +38,6 @@ from cytosepsis.gating.valleys import (
     cut_at_valley,
     ordered_finite,
 )
-from cytosepsis.transforms import apply as transformed
 
 Floats = NDArray[np.float64]
 
@@ -48,9 +45,7 @@ Floats = NDArray[np.float64]
 class Events(Protocol):
     """Events of a tube: the linear values of populations under a plan that is all fixed."""
 
-    def __call__(
-        self, plan: GatingPlan, measures: Sequence[Measure]
-    ) -> Mapping[Measure, Floats]:
+    def __call__(self, plan: GatingPlan, measures: Sequence[Measure]) -> Mapping[Measure, Floats]:
         """Return the values of each measure."""
         ...
 
@@ -263,15 +258,6 @@ def _same(gate: Threshold, findings: Mapping[str, GateFinding]) -> Found:
     return Found(other.status, _side(gate, cut), (("cut", cut),))
 
 
-def cut_of(finding: GateFinding) -> float | None:
-    """Return the cut of a threshold gate that stands; None of another."""
-    match finding.region:
-        case Bounds(minimum=(low,), maximum=(high,)) if (low is None) != (high is None):
-            return high if low is None else low
-        case _:
-            return None
-
-
 def _reference_cut(gate: Threshold) -> float | None:
     match gate.reference:
         case Bounds(minimum=(low,), maximum=(high,)):
@@ -289,22 +275,6 @@ def _side(gate: Threshold, cut: float) -> Bounds:
 
 def _axis_values(gate: DataDrivenGate, before: GatingPlan, events: Events) -> list[Floats]:
     """Values of the parent's events on the gate's axes, transformed: one array (n,) per axis."""
-    axes = axes_of(gate)
-    wanted = {
-        (axis.compensation, channel): Measure(gate.parent, channel, axis.compensation)
-        for axis in axes
-        for channel in axis.channels
-    }
-    values = events(before, tuple(wanted.values()))
-    return [_on_axis(axis, [values[wanted[axis.compensation, c]] for c in axis.channels]) for axis in axes]
-
-
-def _on_axis(axis: Axis, values: Sequence[Floats]) -> Floats:
-    linear = values[0]
-    ratio = axis.ratio
-    if ratio is not None:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            linear = ratio.factor * (linear - ratio.offset) / (values[1] - ratio.divisor_offset)
-        if ratio.bound_min is not None or ratio.bound_max is not None:
-            linear = np.clip(linear, ratio.bound_min, ratio.bound_max)
-    return linear if axis.transform is None else transformed(axis.transform, linear)
+    measures = [Measure.on(gate.parent, axis) for axis in axes_of(gate)]
+    values = events(before.leading_to(gate.parent), tuple(dict.fromkeys(measures)))
+    return [values[measure] for measure in measures]

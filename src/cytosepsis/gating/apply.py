@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.adaptive import Events, GivenGate, Resolved, resolve
+from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
-from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, GatingPlan
+from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve as resolve_names
+from cytosepsis.transforms import apply
 
 
 class Populations:
@@ -95,7 +96,8 @@ def gate(
         has one; "none": they stay uncompensated. Axes for which the plan names a matrix, be it the
         file's, keep to the plan. Axes may name the fluorochromes of a matrix.
     measures
-        Populations and channels whose linear values are collected in `values`.
+        Populations and channels whose values are collected in `values`, linear ones where the
+        measure names no transform.
     controls
         The sample's control tubes by role (`fmo`, `isotype`, …), for thresholds from a control.
     given
@@ -106,23 +108,72 @@ def gate(
     ChannelError, CompensationError, GatingError, FcsError
 
     """
-    roles = {
-        role: (names,) if isinstance(names, str) else tuple(names)
-        for role, names in (channels or {}).items()
-    }
-    tube = _Tube(raw, roles, spillover)
+    tube = _Tube(raw, channels, spillover)
     resolved = Resolved(plan, ())
     if plan.data_driven or given:
-        tube.columns(plan, measures)  # whatever is missing is named at once
-        tubes = {role: _Tube(control, roles, spillover) for role, control in (controls or {}).items()}
-        resolved = resolve(plan, tube.values, controls=_looks(tubes), given=given)
+        tube.names(plan, measures)  # whatever is missing is named at once
+        others = {
+            role: _Tube(control, channels, spillover).values
+            for role, control in (controls or {}).items()
+        }
+        resolved = resolve(plan, tube.values, controls=others, given=given)
     lowered = tube.lowered(resolved.plan, measures)
     counts, values, _ = _walk(walk_blocks(raw, row_form(raw)), raw.n_events, lowered, ())
     return Populations(raw, lowered, counts, values, resolved)
 
 
-def _looks(tubes: Mapping[str, _Tube]) -> dict[str, Events]:
-    return {role: tube.values for role, tube in tubes.items()}
+def population_values(
+    raw: RawEvents,
+    plan: GatingPlan,
+    path: str,
+    axes: Sequence[Axis],
+    *,
+    channels: Mapping[str, str | Sequence[str]] | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield one population's values on some axes, block by block, in file order.
+
+    One walk over the file; only the gates on which the population depends are applied, and of
+    `root` none: then the blocks hold every event. Values are compensated and transformed as each
+    axis says. Nothing of the file's size is held, so the caller decides what to keep. The gates are
+    fixed ones: of data-driven ones give the plan as they were found, `gate(…).plan`.
+
+    Parameters
+    ----------
+    raw, plan, channels, spillover
+        As for `gate`.
+    path
+        Full path of the population.
+    axes
+        What is wanted, at least one.
+
+    Yields
+    ------
+    NDArray
+        float64 (n_axes, n): of each block of the file the population's events; n may be 0. The
+        caller may keep or change it.
+
+    Raises
+    ------
+    ChannelError, CompensationError, GatingError, FcsError
+
+    """
+    if path not in plan.paths:
+        raise GatingError(f"no population {path}; the plan has {', '.join(plan.paths)}")
+    measures = [Measure.on(path, axis) for axis in axes]
+    assert measures, "no axes: the plan's counts tell how many events there are"
+    leading = plan.leading_to(path)
+    if leading.data_driven:
+        raise GatingError(f"{path} depends on gates that are found in each sample: find them first")
+    lowered = _Tube(raw, channels, spillover).lowered(leading, measures)
+    blocks = walk_blocks(raw, row_form(raw))
+    for measured in _measured(blocks, lowered, _output(lowered)):
+        yield np.array(
+            [
+                _transformed(measure, values)
+                for measure, values in zip(measures, measured, strict=True)
+            ]
+        )
 
 
 class _Tube:
@@ -131,36 +182,40 @@ class _Tube:
     def __init__(
         self,
         raw: RawEvents,
-        roles: Mapping[str, tuple[str, ...]],
+        channels: Mapping[str, str | Sequence[str]] | None,
         spillover: Spillover | Literal["none"] | None,
     ) -> None:
-        self.raw, self.roles, self.spillover = raw, roles, spillover
+        self.raw, self.spillover = raw, spillover
+        self.roles = {
+            role: (names,) if isinstance(names, str) else tuple(names)
+            for role, names in (channels or {}).items()
+        }
+        self._given = spillover if isinstance(spillover, Spillover) else None
         self._rows: NDArray[Any] | None = None
 
-    def columns(
+    def names(
         self, plan: GatingPlan, measures: Sequence[Measure]
-    ) -> tuple[dict[str, int], dict[tuple[str, str], str]]:
+    ) -> tuple[Mapping[str, int], Mapping[tuple[str, str], str]]:
         """Column of every channel that is asked for, and the fluorochromes that some mean."""
         raw = self.raw
         asked = asked_of(plan, measures)
-        given = self.spillover if isinstance(self.spillover, Spillover) else None
-        brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
+        brought = {DEFAULT_COMPENSATION: self._given, **dict(plan.spillovers)}
         unmixed = unmixed_names(asked, brought, self.roles, raw.pnn, raw.pns)
         wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
-        return dict(resolve_names(self.roles, raw.pnn, raw.pns, wanted=wanted)), dict(unmixed)
+        return resolve_names(self.roles, raw.pnn, raw.pns, wanted=wanted), unmixed
 
     def lowered(self, plan: GatingPlan, measures: Sequence[Measure]) -> Lowered:
         """Lower a plan of fixed gates for this file."""
-        columns, unmixed = self.columns(plan, measures)
-        spillover, form = self.spillover, row_form(self.raw)
-        given = spillover if isinstance(spillover, Spillover) else None
+        columns, unmixed = self.names(plan, measures)
+        form = row_form(self.raw)
         used = compensations(plan, form, columns, measures)
-        own = spillover_of(self.raw.keywords) if _needs_own(used, spillover) else None
+        needed = _needs_own(used, self.spillover)
+        own = spillover_of(self.raw.keywords) if needed else None
         return lower_plan(
             plan,
             form,
             tuple(columns.items()),
-            spillover=own if spillover is None else given,
+            spillover=own if self.spillover is None else self._given,
             own=own,
             unmixed=tuple(unmixed.items()),
             measures=tuple(measures),
@@ -184,20 +239,51 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 def _walk(
     blocks: Iterable[NDArray[Any]], n_events: int, lowered: Lowered, asked: Sequence[str]
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
-    program, paths = lowered.program, lowered.paths
+    """Counts, values of all measures, and membership of the populations asked for."""
+    paths = lowered.paths
     membership = np.zeros((len(asked), n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
-    output = walk.Output(
-        counts=np.zeros(len(paths), dtype=np.int64),
+    output = _output(lowered, member_row, membership)
+    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
+    for measured in _measured(blocks, lowered, output):
+        for parts, of_block in zip(collected, measured, strict=True):
+            parts.append(of_block.copy())
+    counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
+    values = {
+        measure: _transformed(measure, np.concatenate(parts) if parts else np.empty(0))
+        for measure, parts in zip(lowered.measures, collected, strict=True)
+    }
+    if len(asked) and "root" in asked:
+        membership[asked.index("root")] = True
+    return counts, values, dict(zip(asked, membership, strict=True))
+
+
+def _transformed(measure: Measure, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values if measure.transform is None else apply(measure.transform, values)
+
+
+def _output(
+    lowered: Lowered,
+    member_row: walk.Ints | None = None,
+    membership: NDArray[np.bool_] | None = None,
+) -> walk.Output:
+    n = len(lowered.paths)
+    return walk.Output(
+        counts=np.zeros(n, dtype=np.int64),
         measured=np.empty((len(lowered.measures), 0)),
         n_measured=np.zeros(len(lowered.measures), dtype=np.int64),
-        member_row=member_row,
-        membership=membership,
+        member_row=np.full(n, -1, dtype=np.int64) if member_row is None else member_row,
+        membership=np.empty((0, 0), dtype=np.bool_) if membership is None else membership,
     )
-    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
-    scratch = _scratch(program)
+
+
+def _measured(
+    blocks: Iterable[NDArray[Any]], lowered: Lowered, output: walk.Output
+) -> Iterator[list[NDArray[np.float64]]]:
+    """Walk blocks of rows; of each the linear values of every measure, valid until the next."""
+    scratch = _scratch(lowered.program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first, seen = 0, 0
@@ -208,18 +294,9 @@ def _walk(
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, views, output, rows, first)
-        for number, parts in enumerate(collected):
-            parts.append(output.measured[number, : output.n_measured[number]].copy())
+        walk.walk(lowered.program, scratch, views, output, rows, first)
         first += rows
-    counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
-    values = {
-        measure: np.concatenate(parts) if parts else np.empty(0)
-        for measure, parts in zip(lowered.measures, collected, strict=True)
-    }
-    if len(asked) and "root" in asked:
-        membership[asked.index("root")] = True
-    return counts, values, dict(zip(asked, membership, strict=True))
+        yield [row[:n] for row, n in zip(output.measured, output.n_measured, strict=True)]
 
 
 def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:

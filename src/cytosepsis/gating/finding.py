@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cytosepsis.gating.region import Region
+from cytosepsis.gating.region import Bounds, Region
 
 # few_events: too few to show anything. one_peak: no second peak stands out. no_valley: peaks, but
 # no valley between them where the cut may lie. clamped: the cut was moved to the end of where it
@@ -43,3 +43,12 @@ class GateFinding:
     region: Region | None  # of the gate that stands; None: nothing stands
     numbers: tuple[tuple[str, float], ...] = ()
     batch_digest: str | None = None  # SHA-256 of the batch reference in use
+
+
+def cut_of(finding: GateFinding) -> float | None:
+    """Return the cut of a threshold gate that stands; None of another."""
+    match finding.region:
+        case Bounds(minimum=(low,), maximum=(high,)) if (low is None) != (high is None):
+            return high if low is None else low
+        case _:
+            return None

@@ -39,6 +39,7 @@ from cytosepsis.gating.data_driven import (
     data_driven_faults,
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Rectangle:
     """minimum ≤ value < maximum on every axis; a None side is open."""
@@ -138,6 +139,20 @@ class GatingPlan:
             for axis in axes_of(gate):
                 seen.update(dict.fromkeys(axis.channels))
         return tuple(seen)
+
+    def leading_to(self, path: str) -> GatingPlan:
+        """The part of the plan on which a population depends: its own gate, and what that needs."""
+        needed = {path}
+        kept: list[Gate] = []
+        for gate in reversed(self.gates):
+            if path_of(gate) in needed:
+                kept.append(gate)
+                needed.add(gate.parent)
+                if isinstance(gate, Boolean):
+                    needed.update(operand.gate for operand in gate.operands)
+                elif isinstance(gate, Threshold) and gate.same:
+                    needed.add(gate.same)
+        return replace(self, gates=tuple(reversed(kept)))
 
 
 def axes_of(gate: Gate) -> tuple[Axis, ...]:

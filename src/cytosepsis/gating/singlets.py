@@ -24,9 +24,7 @@ _MAJORITY = 0.5  # a band that holds less of the events is no band of single par
 _HALF_WIDTH = 0.6745
 
 
-def singlet_band(
-    area: Floats, height: Floats, *, width: float, min_events: int
-) -> Found:
+def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int) -> Found:
     """Find the band, `width` robust standard deviations to either side of the line.
 
     The heights' scatter is a line of the area too, so that the band is a wedge. `few_events` below
@@ -63,7 +61,9 @@ def singlet_band(
     )
     if least <= 0.0 or share < _MAJORITY:
         return Found("not_converged", None, numbers)
-    return Found("ok", Outline(_wedge(x, slope, intercept, width, scatter(centre), centre)), numbers)
+    return Found(
+        "ok", Outline(_wedge(x, slope, intercept, width, scatter(centre), centre)), numbers
+    )
 
 
 def _middle(values: Floats) -> tuple[float, float]:

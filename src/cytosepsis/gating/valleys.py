@@ -6,6 +6,7 @@ or scaled.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -114,8 +115,7 @@ def valleys_of(density: Density) -> tuple[Valley, ...]:
     heights = density.heights
     peaks = [int(peak) for peak in kd.local_maxima(heights)]
     found = [
-        Valley(a, int(kd.lowest_between(heights, a, b)), b)
-        for a, b in zip(peaks[:-1], peaks[1:], strict=True)
+        Valley(a, int(kd.lowest_between(heights, a, b)), b) for a, b in itertools.pairwise(peaks)
     ]
     while found:
         worst = min(range(len(found)), key=lambda k: (_standing(density, found[k]), -k))

@@ -12,6 +12,7 @@ import polars as pl
 
 from cytosepsis.protocol import Study
 from cytosepsis.sample import BeadRunResult, SampleOutcome
+from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
 from cytosepsis.tables.patients import (
     gather_cohort,
@@ -24,6 +25,7 @@ from cytosepsis.tables.samples import (
     abc_frame,
     bead_levels_frame,
     calibrations_frame,
+    gates_frame,
     intensities_frame,
     populations_frame,
     samples_frame,
@@ -45,12 +47,14 @@ def all_tables(
     tables = {
         "samples": samples_frame(study, readings),
         "populations": populations_frame(readings),
+        "gates": gates_frame(readings),
         "intensities": intensities_frame(readings),
         "calibrations": calibrations_frame(study, beads),
         "bead_levels": bead_levels_frame(study, beads),
         "abc": abc_frame(readings),
         "patients": patients_frame(study, cohort),
         "marker_values": marker_values_frame(cohort),
+        "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
     }
     assert tuple(tables) == tuple(TABLES)

@@ -159,10 +159,42 @@ POPULATIONS = Table(
         _TIMEPOINT,
         _PATH,
         _POPULATION,
-        _count("n_events", "Events in the population."),
+        _count("n_events", "Events in the population; null where its gate was not found."),
         _number("fraction_of_parent", "fraction", "Of the parent's events; null of an empty one."),
         _number("fraction_of_root", "fraction", "Of all events; null of an empty file."),
-        _text("gate_status", "`ok`, `empty`, `full`, or how a data-driven gate was found."),
+        _text(
+            "gate_status",
+            "`ok`, `empty`, `full`, `given` (by a reviewer), `no_parent` (a gate that this one "
+            "needs was not found), or how a data-driven gate was found: see `gates`.",
+        ),
+    ),
+)
+
+GATES = Table(
+    "gates",
+    "sample × gate that is data-driven or was placed by a reviewer",
+    "the sample sheet's, then the gating plan's",
+    (
+        _SAMPLE_ID,
+        _PATH,
+        _POPULATION,
+        _text("type", "`singlet`, `threshold`, `cluster`, `density`, or `given` by a reviewer."),
+        _text("method", "How a threshold or a cluster was looked for."),
+        _text(
+            "gate_status",
+            "`ok`, `few_events`, `one_peak`, `no_valley`, `clamped`, `drifted`, `not_converged`.",
+        ),
+        _text(
+            "standing",
+            "What stands as the gate: what was `found`, the plan's `reference`, the `batch`'s "
+            "gate, a reviewer's (`override`), or `nothing`.",
+        ),
+        _text("channels", "Roles of the gate's axes, `;`-joined."),
+        _count("n_parent", "Events of the parent on which it was looked for."),
+        _number("cut", "axis", "Of a threshold: where it cuts, on the axis's own scale."),
+        _text("region", "The gate that stands, as JSON, on the scales of its axes."),
+        _text("numbers", "What was found, as JSON: peaks, depth of the valley, slopes, shares."),
+        _text("batch_digest", "SHA-256 of the batch reference that the gate was judged by."),
     ),
 )
 
@@ -323,6 +355,31 @@ MARKER_VALUES = Table(
     ),
 )
 
+COUNTS = Table(
+    "counts",
+    "sample × population, of assays that count cells per volume of blood",
+    "the sample sheet's, then the gating plan's",
+    (
+        _SAMPLE_ID,
+        _PATIENT_ID,
+        _TIMEPOINT,
+        _PATH,
+        _POPULATION,
+        _text("method", "`beads`: counting beads in the tube; `blood_count`: two platforms."),
+        _count("n_cells", "Events of the population.", "cells"),
+        _count("n_reference", "Counting beads, or cells of the blood count's population."),
+        _number("cells_per_ul", "cells/µL", "Cells per volume of blood; null: see `reason`."),
+        _number("low", "cells/µL", "Lower end of the 95 % interval."),
+        _number("high", "cells/µL", "Upper end of the 95 % interval."),
+        _text("counting_lot", "Lot of the counting beads."),
+        _number("blood_volume_ul", "µL", "Volume of blood."),
+        _STATUS,
+        _FLAGS,
+        _text("reason_code", "Why there is no count, as a code of `unused`."),
+        _text("reason", "The same in words."),
+    ),
+)
+
 UNUSED = Table(
     "unused",
     "one acquisition or measurement that stands for no patient × timepoint of a marker",
@@ -342,12 +399,14 @@ TABLES: dict[str, Table] = {
     for table in (
         SAMPLES,
         POPULATIONS,
+        GATES,
         INTENSITIES,
         CALIBRATIONS,
         BEAD_LEVELS,
         ABC,
         PATIENTS,
         MARKER_VALUES,
+        COUNTS,
         UNUSED,
     )
 }
