@@ -18,6 +18,7 @@ from cytosepsis import __version__
 from cytosepsis.cli import (
     compensation_command,
     file_commands,
+    init_command,
     plan_commands,
     privacy_commands,
     result_commands,
@@ -42,6 +43,7 @@ app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
 app.command()(study_commands.simulate)
+app.command()(init_command.init)
 app.command()(privacy_commands.anonymize)
 
 
