@@ -161,7 +161,6 @@ beads_per_ul = 1000
     assert study.compare_across_sites
     assert study.assay_cv == 0.03
     assert study.warnings == (
-        "study.toml: counting_lots: accepted; this version does not use it.",
         "clinical.csv: read with a semicolon between columns",
     )
 

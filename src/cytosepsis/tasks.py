@@ -41,6 +41,7 @@ _NOT_COMPUTING = frozenset(
     [
         "__init__",
         "__main__",
+        "analyses",
         "analysis",
         "anonymize",
         "cli",
@@ -48,6 +49,7 @@ _NOT_COMPUTING = frozenset(
         "codec",
         "compiling",
         "config",
+        "counting",
         "engines",
         "export",
         "fcs_write",
@@ -60,9 +62,11 @@ _NOT_COMPUTING = frozenset(
         "simulate",
         "store",
         "study",
+        "table_files",
         "tables",
         "tasks",
         "trace",
+        "units",
         "verify",
         "workers",
     ]
@@ -226,7 +230,7 @@ def _measuring(assay: Assay) -> Assay:
     """Keep the part of an assay that measuring may use: new limits or cut-offs read no events."""
     abc = assay.abc
     measured = abc and AbcSettings(abc.population, abc.channel, abc.statistic)
-    return replace(assay, abc=measured, limits=Limits())
+    return replace(assay, abc=measured, limits=Limits(), counting=None)
 
 
 def _assay_part(assay: Assay) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import naive
 from cytosepsis.compensation import Spillover, unmixing
 from cytosepsis.errors import ChannelError, CompensationError, GatingError
-from cytosepsis.gating.apply import gate
+from cytosepsis.gating.apply import gate, population_values
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
     FILE_COMPENSATION,
@@ -23,6 +23,7 @@ from cytosepsis.gating.plan import (
     Polygon,
     Ratio,
     Rectangle,
+    axes_of,
     path_of,
 )
 from cytosepsis.kernels import transforms as kt
@@ -246,6 +247,52 @@ def test_values_over_several_blocks_come_in_file_order():
     plan = GatingPlan((Rectangle("g", "root", (Axis("A"),), (100.0,), (None,)),))
     found = gate(raw_of(events, CHANNELS), plan, spillover="none", measures=[wanted])
     np.testing.assert_array_equal(found.values[wanted], events[events[:, 2] >= 100, 3])
+
+
+@examples(40)
+@given(plans(), DEFAULTS, st.data())
+def test_values_of_a_population_block_by_block(plan, default, data):
+    """The values that its members have on any axes; that gates are left out changes nothing."""
+    rows = data.draw(rows_for(plan))
+    path = data.draw(st.sampled_from(plan.paths))
+    axes = list(dict.fromkeys(axis for g in plan for axis in axes_of(g)))[:4] or [Axis("B")]
+    raw = raw_of(rows, CHANNELS)
+    blocks = population_values(raw, plan, path, axes, spillover=default or "none")
+    found = np.concatenate(list(blocks), axis=1)
+    members = wanted_of(plan, rows, default)[path]
+    terms = terms_of(default, spillover(2))
+    transformed = kernel_transform()
+    for axis, values in zip(axes, found, strict=True):
+        wanted = [
+            transformed(axis.transform, naive.linear_value(axis, terms, row))
+            for row, inside in zip(rows, members, strict=True)
+            if inside
+        ]
+        np.testing.assert_array_equal(values, wanted)
+
+
+def test_values_of_a_population_over_several_blocks():
+    n = 3 * walk.BLOCK + 1
+    events = np.arange(n * 6, dtype=np.float64).reshape(n, 6)
+    plan = GatingPlan((Rectangle("g", "root", (Axis("A"),), (100.0,), (None,)),))
+    axes = (Axis("B"), Axis("C", Linear(1e6, 0.0)))
+    raw = raw_of(events, CHANNELS)
+    root = np.concatenate(list(population_values(raw, plan, "root", axes, spillover="none")), 1)
+    np.testing.assert_array_equal(root, [events[:, 3], events[:, 4] / 1e6])
+    found = np.concatenate(list(population_values(raw, plan, "root/g", axes, spillover="none")), 1)
+    np.testing.assert_array_equal(found, root[:, events[:, 2] >= 100])
+    with pytest.raises(GatingError, match="no population root/h; the plan has root, root/g"):
+        next(population_values(raw, plan, "root/h", axes, spillover="none"))
+
+
+def test_the_part_of_a_plan_that_leads_to_a_population():
+    a, b, c = (rectangle(0.0, None, name=name) for name in "abc")
+    child = rectangle(1.0, None, name="d", parent="root/a")
+    either = Boolean("e", "root", "or", (Operand("root/a/d"), Operand("root/c")))
+    plan = GatingPlan((a, b, c, child, either))
+    assert plan.leading_to("root").gates == ()
+    assert plan.leading_to("root/a/d").gates == (a, child)
+    assert plan.leading_to("root/e").gates == (a, c, child, either)
 
 
 # --- small cases by hand

@@ -12,6 +12,7 @@ from cytosepsis.calibration import BeadLot
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
+from cytosepsis.config.counting import lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.patient_sheets import (
     groups_of,
@@ -118,6 +119,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         assays=tuple(read.assay for read in assays.values()),
         bead_runs=runs or (),
         bead_lots=tuple(BeadLot(name, **lot.given()) for name, lot in file.bead_lots.items()),
+        counting_lots=lots_of(file, problems),
         windows=windows,
         patients=patients,
         measurements=measurements,

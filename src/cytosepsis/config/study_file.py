@@ -27,7 +27,7 @@ SECTIONS = (
     "analysis",
 )
 # Accepted whole: what they mean is checked where they are used.
-UNCHECKED = ("counting_lots", "analysis")
+UNCHECKED = ("analysis",)
 
 MAX_BYTES = 4 * 2**20  # a study.toml is written by hand
 
@@ -136,6 +136,37 @@ class LimitsTable(_Table):
     bead_level_cv: Positive | None = None
 
 
+class CountingLotTable(_Table):
+    """[counting_lots.*]."""
+
+    beads_per_tube: Positive | None = None
+    beads_per_ul: Positive | None = None
+    cv: Annotated[float, Field(ge=0, lt=1)] | None = None
+    expires: date | None = None
+
+
+class CountingTable(_Table):
+    """[assays.*.counting]."""
+
+    beads: Text | None = None
+    bead_doublets: Text | None = None
+    blood_count: Text | None = None
+    blood_count_share: Text | None = None
+    of: Text | None = None
+    blood_count_hours: Positive | None = None
+    blood_count_cv: Annotated[float, Field(ge=0, lt=1)] | None = None
+    min_beads: Count | None = None
+    recommended_beads: Count | None = None
+    bead_doublet_fraction: Fraction | None = None
+    lymphosum: Names | None = None
+    lymphosum_of: Text | None = None
+    lymphosum_limits: Around | None = None
+    t_sum: Names | None = None
+    t_sum_of: Text | None = None
+    t_sum_limits: Around | None = None
+    duplicate_tolerance: Fraction | None = None
+
+
 class AssayTable(_Table):
     """[assays.*]."""
 
@@ -146,6 +177,7 @@ class AssayTable(_Table):
     limits: LimitsTable | None = None
     statistics: dict[str, Names] = {}
     truncated: Literal["refuse", "allow"] = "refuse"
+    counting: CountingTable | None = None
 
 
 class MarkerTable(_Table):
@@ -181,6 +213,7 @@ class StudyFile:
     study: StudyTable | None
     windows: dict[str, tuple[float, float]]
     bead_lots: dict[str, LotTable]
+    counting_lots: dict[str, CountingLotTable]
     assays: dict[str, AssayTable]
     markers: dict[str, MarkerTable]
     outcomes: dict[str, OutcomeTable]
@@ -216,6 +249,7 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         study=_checked(StudyTable, study, ("study",), problems) if "study" in document else None,
         windows=_windows(tables["timepoints"], problems),
         bead_lots=_all(LotTable, "bead_lots", tables, problems),
+        counting_lots=_all(CountingLotTable, "counting_lots", tables, problems),
         assays=_all(AssayTable, "assays", tables, problems),
         markers=_all(MarkerTable, "markers", tables, problems),
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
@@ -376,7 +410,11 @@ def _message(kind: type[_Table], fault: Any) -> str:
 
 def _keys_at(kind: type[_Table], location: tuple[int | str, ...]) -> tuple[str, ...]:
     """List the known keys of the table that a fault lies in."""
-    nested: dict[str, type[_Table]] = {"abc": AbcTable, "limits": LimitsTable}
+    nested: dict[str, type[_Table]] = {
+        "abc": AbcTable,
+        "limits": LimitsTable,
+        "counting": CountingTable,
+    }
     inner = nested.get(str(location[0])) if location else None
     return tuple((inner or kind).model_fields)
 

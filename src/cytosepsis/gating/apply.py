@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -14,12 +14,13 @@ from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
-from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, GatingPlan
+from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve
+from cytosepsis.transforms import apply
 
 
 class Populations:
@@ -87,13 +88,75 @@ def gate(
         has one; "none": they stay uncompensated. Axes for which the plan names a matrix, be it the
         file's, keep to the plan. Axes may name the fluorochromes of a matrix.
     measures
-        Populations and channels whose linear values are collected in `values`.
+        Populations and channels whose values are collected in `values`, linear ones where the
+        measure names no transform.
 
     Raises
     ------
     ChannelError, CompensationError, GatingError, FcsError
 
     """
+    lowered = _lowered(raw, plan, channels, spillover, measures)
+    counts, values, _ = _walk(raw, lowered, ())
+    return Populations(raw, lowered, counts, values)
+
+
+def population_values(
+    raw: RawEvents,
+    plan: GatingPlan,
+    path: str,
+    axes: Sequence[Axis],
+    *,
+    channels: Mapping[str, str | Sequence[str]] | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield one population's values on some axes, block by block, in file order.
+
+    One walk over the file; only the gates on which the population depends are applied, and of
+    `root` none: then the blocks hold every event. Values are compensated and transformed as each
+    axis says. Nothing of the file's size is held, so the caller decides what to keep.
+
+    Parameters
+    ----------
+    raw, plan, channels, spillover
+        As for `gate`.
+    path
+        Full path of the population.
+    axes
+        What is wanted, at least one.
+
+    Yields
+    ------
+    NDArray
+        float64 (n_axes, n): of each block of the file the population's events; n may be 0. The
+        caller may keep or change it.
+
+    Raises
+    ------
+    ChannelError, CompensationError, GatingError, FcsError
+
+    """
+    if path not in plan.paths:
+        raise GatingError(f"no population {path}; the plan has {', '.join(plan.paths)}")
+    measures = [Measure.on(path, axis) for axis in axes]
+    assert measures, "no axes: the plan's counts tell how many events there are"
+    lowered = _lowered(raw, plan.leading_to(path), channels, spillover, measures)
+    for measured in _blocks(raw, lowered, _output(lowered)):
+        yield np.array(
+            [
+                _transformed(measure, values)
+                for measure, values in zip(measures, measured, strict=True)
+            ]
+        )
+
+
+def _lowered(
+    raw: RawEvents,
+    plan: GatingPlan,
+    channels: Mapping[str, str | Sequence[str]] | None,
+    spillover: Spillover | Literal["none"] | None,
+    measures: Sequence[Measure],
+) -> Lowered:
     roles = {
         role: (names,) if isinstance(names, str) else tuple(names)
         for role, names in (channels or {}).items()
@@ -107,7 +170,7 @@ def gate(
     form = row_form(raw)
     used = compensations(plan, form, columns, measures)
     own = spillover_of(raw.keywords) if _needs_own(used, spillover) else None
-    lowered = lower_plan(
+    return lower_plan(
         plan,
         form,
         tuple(columns.items()),
@@ -116,8 +179,6 @@ def gate(
         unmixed=tuple(unmixed.items()),
         measures=tuple(measures),
     )
-    counts, values, _ = _walk(raw, lowered, ())
-    return Populations(raw, lowered, counts, values)
 
 
 def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:
@@ -128,20 +189,51 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 def _walk(
     raw: RawEvents, lowered: Lowered, asked: Sequence[str]
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
-    program, paths = lowered.program, lowered.paths
+    """Counts, values of all measures, and membership of the populations asked for."""
+    paths = lowered.paths
     membership = np.zeros((len(asked), raw.n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
-    output = walk.Output(
-        counts=np.zeros(len(paths), dtype=np.int64),
+    output = _output(lowered, member_row, membership)
+    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
+    for measured in _blocks(raw, lowered, output):
+        for parts, of_block in zip(collected, measured, strict=True):
+            parts.append(of_block.copy())
+    counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
+    values = {
+        measure: _transformed(measure, np.concatenate(parts) if parts else np.empty(0))
+        for measure, parts in zip(lowered.measures, collected, strict=True)
+    }
+    if len(asked) and "root" in asked:
+        membership[asked.index("root")] = True
+    return counts, values, dict(zip(asked, membership, strict=True))
+
+
+def _transformed(measure: Measure, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values if measure.transform is None else apply(measure.transform, values)
+
+
+def _output(
+    lowered: Lowered,
+    member_row: walk.Ints | None = None,
+    membership: NDArray[np.bool_] | None = None,
+) -> walk.Output:
+    n = len(lowered.paths)
+    return walk.Output(
+        counts=np.zeros(n, dtype=np.int64),
         measured=np.empty((len(lowered.measures), 0)),
         n_measured=np.zeros(len(lowered.measures), dtype=np.int64),
-        member_row=member_row,
-        membership=membership,
+        member_row=np.full(n, -1, dtype=np.int64) if member_row is None else member_row,
+        membership=np.empty((0, 0), dtype=np.bool_) if membership is None else membership,
     )
-    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
-    scratch = _scratch(program)
+
+
+def _blocks(
+    raw: RawEvents, lowered: Lowered, output: walk.Output
+) -> Iterator[list[NDArray[np.float64]]]:
+    """Walk the file; of each block the linear values of every measure, valid until the next."""
+    scratch = _scratch(lowered.program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first, seen = 0, 0
@@ -152,18 +244,9 @@ def _walk(
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
-        walk.walk(program, scratch, views, output, rows, first)
-        for number, parts in enumerate(collected):
-            parts.append(output.measured[number, : output.n_measured[number]].copy())
+        walk.walk(lowered.program, scratch, views, output, rows, first)
         first += rows
-    counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
-    values = {
-        measure: np.concatenate(parts) if parts else np.empty(0)
-        for measure, parts in zip(lowered.measures, collected, strict=True)
-    }
-    if len(asked) and "root" in asked:
-        membership[asked.index("root")] = True
-    return counts, values, dict(zip(asked, membership, strict=True))
+        yield [row[:n] for row, n in zip(output.measured, output.n_measured, strict=True)]
 
 
 def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:

@@ -22,6 +22,7 @@ from cytosepsis.gating.plan import (
     Gate,
     GatingPlan,
     Polygon,
+    Ratio,
     Rectangle,
     axes_of,
     is_covariance,
@@ -34,11 +35,23 @@ from cytosepsis.transforms import Transform, lower
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A population's linear values on one channel are to be collected."""
+    """A population's values on one axis are to be collected: linear ones without a transform."""
 
     path: str
     channel: str
     compensation: str = DEFAULT_COMPENSATION
+    transform: Transform | None = None
+    ratio: Ratio | None = None
+
+    @classmethod
+    def on(cls, path: str, axis: Axis) -> Measure:
+        """Measure a population on an axis as gates have them."""
+        return cls(path, axis.channel, axis.compensation, axis.transform, axis.ratio)
+
+    @property
+    def axis(self) -> Axis:
+        """The axis it is measured on."""
+        return Axis(self.channel, self.transform, self.compensation, self.ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +121,9 @@ def compensations(
 
 def asked_of(plan: GatingPlan, measures: Sequence[Measure]) -> list[tuple[str, str]]:
     """List every channel that a plan and measures ask for, with its compensation."""
-    asked = [
-        (channel, axis.compensation)
-        for gate in plan
-        for axis in axes_of(gate)
-        for channel in axis.channels
-    ]
-    return asked + [(measure.channel, measure.compensation) for measure in measures]
+    axes = [axis for gate in plan for axis in axes_of(gate)]
+    axes += [measure.axis for measure in measures]
+    return [(channel, axis.compensation) for axis in axes for channel in axis.channels]
 
 
 _OPEN = (np.nan, np.nan)
@@ -207,8 +216,8 @@ class _Builder:
         self.populations[path_of(gate)] = len(self.kind)
 
     def add_measure(self, measure: Measure) -> None:
-        axis = Axis(measure.channel, None, measure.compensation)
-        dim = _Dim(self._axis(axis), -1, _OPEN, carry.open_band())
+        # a transform is applied to what has been collected, all at once
+        dim = _Dim(self._axis(measure.axis), -1, _OPEN, carry.open_band())
         self._step(walk.MEASURE, self.populations[measure.path], [dim])
 
     def _step(

@@ -160,6 +160,18 @@ class GatingPlan:
                 seen.update(dict.fromkeys(axis.channels))
         return tuple(seen)
 
+    def leading_to(self, path: str) -> GatingPlan:
+        """The part of the plan on which a population depends: its own gate, and what that needs."""
+        needed = {path}
+        kept: list[Gate] = []
+        for gate in reversed(self.gates):
+            if path_of(gate) in needed:
+                kept.append(gate)
+                needed.add(gate.parent)
+                if isinstance(gate, Boolean):
+                    needed.update(operand.gate for operand in gate.operands)
+        return replace(self, gates=tuple(reversed(kept)))
+
 
 def axes_of(gate: Gate) -> tuple[Axis, ...]:
     """Return the axes a gate reads; none for a boolean gate."""

@@ -12,6 +12,7 @@ import polars as pl
 
 from cytosepsis.protocol import Study
 from cytosepsis.sample import BeadRunResult, SampleOutcome
+from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
 from cytosepsis.tables.patients import (
     gather_cohort,
@@ -51,6 +52,7 @@ def all_tables(
         "abc": abc_frame(readings),
         "patients": patients_frame(study, cohort),
         "marker_values": marker_values_frame(cohort),
+        "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
     }
     assert tuple(tables) == tuple(TABLES)

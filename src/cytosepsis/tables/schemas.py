@@ -323,6 +323,31 @@ MARKER_VALUES = Table(
     ),
 )
 
+COUNTS = Table(
+    "counts",
+    "sample × population, of assays that count cells per volume of blood",
+    "the sample sheet's, then the gating plan's",
+    (
+        _SAMPLE_ID,
+        _PATIENT_ID,
+        _TIMEPOINT,
+        _PATH,
+        _POPULATION,
+        _text("method", "`beads`: counting beads in the tube; `blood_count`: two platforms."),
+        _count("n_cells", "Events of the population.", "cells"),
+        _count("n_reference", "Counting beads, or cells of the blood count's population."),
+        _number("cells_per_ul", "cells/µL", "Cells per volume of blood; null: see `reason`."),
+        _number("low", "cells/µL", "Lower end of the 95 % interval."),
+        _number("high", "cells/µL", "Upper end of the 95 % interval."),
+        _text("counting_lot", "Lot of the counting beads."),
+        _number("blood_volume_ul", "µL", "Volume of blood."),
+        _STATUS,
+        _FLAGS,
+        _text("reason_code", "Why there is no count, as a code of `unused`."),
+        _text("reason", "The same in words."),
+    ),
+)
+
 UNUSED = Table(
     "unused",
     "one acquisition or measurement that stands for no patient × timepoint of a marker",
@@ -348,6 +373,7 @@ TABLES: dict[str, Table] = {
         ABC,
         PATIENTS,
         MARKER_VALUES,
+        COUNTS,
         UNUSED,
     )
 }
