@@ -6,15 +6,21 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from cytosepsis.analysis.charted import chart_points, sensitivity_frame
-from cytosepsis.analysis.control_charts import ChartSettings, control_targets, judge_charts
+from cytosepsis.analysis.control_charts import control_targets, judge_charts
 from cytosepsis.analysis.lot_bridges import lot_bridges
 from cytosepsis.analysis.westgard import Learning
 from cytosepsis.calibration import BeadLevel
-from cytosepsis.protocol import BeadRun
+from cytosepsis.cli import app
+from cytosepsis.config import load_study
+from cytosepsis.protocol import BeadRun, ChartSettings
+from cytosepsis.simulate import SimulationSettings, simulate_study
+from cytosepsis.study import run_study
 from cytosepsis.tables import all_tables
 from hand_made import ACQUIRED, LEVELS, beads, line, override, result, rows, sample, study
+from small_study import STUDY, refused, write
 
 DAY = timedelta(days=1)
 FEW = Learning(runs=8, provisional_runs=5)
@@ -229,3 +235,29 @@ def test_lots_are_bridged_by_the_samples_of_the_day(bias, verdict):
 def test_a_bridge_of_few_samples_says_so_and_distant_runs_are_no_bridge():
     assert rows(bridged(0.0, n=3))[0]["verdict"] == "too_few"
     assert bridged(0.0, bridge_hours=0.5).is_empty()
+
+
+def test_the_settings_of_a_study_are_used_and_checked(tmp_path):
+    section = "\n[control_charts]\nbaseline_runs = 12\nbridge_bias = 0.05\n"
+    loaded = load_study(write(tmp_path, study_toml=STUDY + section))
+
+    assert loaded.control_charts == ChartSettings(baseline_runs=12, bridge_bias=0.05)
+    wrong = refused(
+        tmp_path, study_toml=STUDY + "\n[control_charts]\nbaseline_runs = 1\nrules = 2\n"
+    )
+    assert any("control_charts.baseline_runs: found 1; wanted 3 or more" in text for text in wrong)
+    assert any("control_charts.rules: is no key that is known" in text for text in wrong)
+
+
+def test_the_command_on_a_simulated_study(tmp_path):
+    settings = SimulationSettings(patients=2, healthy=1, events=1500, bead_events=2500)
+    simulate_study(tmp_path / "study", settings)
+    run_study(load_study(tmp_path / "study"), tmp_path / "out")
+    called = CliRunner().invoke(app, ["charts", str(tmp_path / "out")])
+
+    assert called.exit_code == 0, called.output
+    assert "Runs on charts:" in called.output
+    charts = pl.read_parquet(tmp_path / "out" / "control_charts.parquet")
+    runs = pl.read_parquet(tmp_path / "out" / "calibrations.parquet")
+    slopes = charts.filter(pl.col("quantity") == "bead_slope")
+    assert slopes.sort("run")["value"].to_list() == runs.sort("bead_run")["slope"].to_list()

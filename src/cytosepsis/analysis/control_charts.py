@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from cytosepsis.analysis.charted import SERIES, targets_of
+from cytosepsis.analysis.chart_tables import TABLES
+from cytosepsis.analysis.charted import SERIES, chart_points, sensitivity_frame, targets_of
+from cytosepsis.analysis.lot_bridges import lot_bridges
 from cytosepsis.analysis.westgard import (
     RULES,
     WARNINGS,
@@ -24,20 +25,28 @@ from cytosepsis.analysis.westgard import (
     scores,
     wide_runs,
 )
+from cytosepsis.protocol import Study
 
 # A setting has no SD to be judged by: any change of it is told.
 SETTINGS = ("detector_voltage", "detector_gain")
 CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSettings:
-    """How charts are judged and lots compared."""
-
-    learning: Learning = field(default_factory=Learning)
-    bridge_hours: float = 24.0  # between the bead runs of two lots: one working day
-    bridge_bias: float = 0.10  # fraction; a proposal, no official limit exists
-    bridge_samples: int = 5  # samples that a comparison of lots needs
+def charts_frames(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The tables of `cytosepsis charts`, from those of a run."""
+    settings = study.control_charts
+    calibrations, abc, samples = tables["calibrations"], tables["abc"], tables["samples"]
+    sensitivity = sensitivity_frame(calibrations, tables["bead_levels"])
+    points = chart_points(tables, sensitivity)
+    learning = Learning(settings.baseline_runs, settings.provisional_runs)
+    charts = judge_charts(points, learning)
+    made = {
+        "control_charts": charts,
+        "control_targets": control_targets(abc, samples),
+        "lot_bridges": lot_bridges(calibrations, abc, settings),
+        "detector_sensitivity": sensitivity,
+    }
+    return {table.name: made[table.name].select(table.names) for table in TABLES}
 
 
 def judge_charts(points: pl.DataFrame, learning: Learning) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from cytosepsis.analysis.charted import bead_lines
-from cytosepsis.analysis.control_charts import ChartSettings
+from cytosepsis.protocol import ChartSettings
 
 _COLUMNS = {
     "old_run": pl.String,
