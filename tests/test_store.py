@@ -125,6 +125,7 @@ def entry(name: str = "s1", part: str = "p", record: str = "{}") -> Entry:
         sha256="ab",
         digest="sha256",
         code="c",
+        plots=False,
         settled=True,
         record_type="SampleResult",
         record=record,
@@ -174,16 +175,22 @@ def test_committed_outcomes_survive_a_kill(tmp_path: Path) -> None:
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.set_fact("schema", "99")
-    with pytest.raises(StoreError, match=r"schema 99, this version writes 2\. Use --fresh"):
+    with pytest.raises(StoreError, match=r"schema 99, this version writes 3\. Use --fresh"):
         Journal(tmp_path / "j")
 
 
-def test_a_journal_of_the_schema_before_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("schema", "lacks"), [("1", ("plots", "changed_ns")), ("2", ("changed_ns",))]
+)
+def test_a_journal_of_an_earlier_schema_is_brought_up_to_date(
+    tmp_path: Path, schema: str, lacks: tuple[str, ...]
+) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.put(entry())
     with sqlite3.connect(tmp_path / "j") as db:
-        db.execute("ALTER TABLE outcomes DROP COLUMN changed_ns")
-        db.execute("UPDATE facts SET value = '1' WHERE name = 'schema'")
+        for column in lacks:
+            db.execute(f"ALTER TABLE outcomes DROP COLUMN {column}")
+        db.execute("UPDATE facts SET value = ? WHERE name = 'schema'", (schema,))
     db.close()
     with Journal(tmp_path / "j") as journal:
         found = journal.find(entry().key)

@@ -16,7 +16,7 @@ from typing import Self
 
 from cytosepsis.errors import StoreError
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 _BUSY_SECONDS = 60.0  # how long somebody who looks into the journal may keep a run waiting
 _SHARE_OF_TIME = 10  # a commit of t seconds is followed by 10 t without one,
 _LONGEST_PAUSE = 0.2  # seconds, but never more: what a kill may cost
@@ -33,6 +33,7 @@ CREATE TABLE outcomes (
     sha256 TEXT,             -- null with --digest stat, or where the file could not be read
     digest TEXT NOT NULL,    -- sha256 or stat
     code TEXT NOT NULL,      -- digest of the computing code and its libraries
+    plots INTEGER NOT NULL,  -- 1: with what a report's pictures show
     settled INTEGER NOT NULL,-- 0: the failure may not repeat, the next run tries again
     record_type TEXT NOT NULL, -- its class
     record TEXT NOT NULL,    -- JSON of the frozen record
@@ -71,6 +72,7 @@ class Entry:
     sha256: str | None
     digest: str
     code: str
+    plots: bool
     settled: bool
     record_type: str
     record: str
@@ -111,12 +113,21 @@ class Journal:
         if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
             self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
-        elif self.fact("schema") == "1":
-            self._db.executescript(
-                "BEGIN; ALTER TABLE outcomes ADD COLUMN changed_ns INTEGER;"
-                " UPDATE facts SET value = '2' WHERE name = 'schema'; COMMIT;"
-            )
+        else:
+            self._bring_up_to_date()
         return self.fact("schema")
+
+    def _bring_up_to_date(self) -> None:
+        """Add the columns that an earlier version did not have, with what its outcomes mean."""
+        steps = {
+            "1": ("plots INTEGER NOT NULL DEFAULT 0", "changed_ns INTEGER"),
+            "2": ("changed_ns INTEGER",),
+        }
+        columns = steps.get(self.fact("schema") or "", ())
+        if columns:
+            added = "".join(f"ALTER TABLE outcomes ADD COLUMN {column};" for column in columns)
+            fact = f"UPDATE facts SET value = '{SCHEMA_VERSION}' WHERE name = 'schema';"  # noqa: S608
+            self._db.executescript(f"BEGIN; {added} {fact} COMMIT;")
 
     def __enter__(self) -> Self:
         return self
@@ -144,7 +155,7 @@ class Journal:
         """What is kept under a key."""
         try:
             row = self._db.execute(
-                "SELECT path, size, mtime_ns, changed_ns, sha256, digest, code, settled,"
+                "SELECT path, size, mtime_ns, changed_ns, sha256, digest, code, plots, settled,"
                 " record_type, record FROM outcomes WHERE kind = ? AND name = ? AND part = ?",
                 (key.kind, key.name, key.part),
             ).fetchone()
@@ -152,9 +163,11 @@ class Journal:
             raise _damaged(self.path, error) from error
         if row is None:
             return None
-        path, size, mtime_ns, changed_ns, sha256, digest, code, settled, kind, record = row
+        path, size, mtime_ns, changed_ns, sha256, digest, code, plots, settled, kind, record = row
         stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns, changed_ns)
-        return Entry(key, path, stamp, sha256, digest, code, bool(settled), kind, record)
+        return Entry(
+            key, path, stamp, sha256, digest, code, bool(plots), bool(settled), kind, record
+        )
 
     def knows(self, key: Key) -> bool:
         """Whether anything is kept of a sample or bead run, under whatever part of the study."""
@@ -170,7 +183,10 @@ class Journal:
         """Keep an outcome in place of an earlier one of its key; committed soon."""
         stamp = entry.stamp
         self._write(
-            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            # By name: in a journal that was brought up to date, columns stand in another order.
+            "INSERT OR REPLACE INTO outcomes (kind, name, part, path, size, mtime_ns, sha256,"
+            " digest, code, plots, settled, record_type, record, changed_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.key.kind,
                 entry.key.name,
@@ -181,6 +197,7 @@ class Journal:
                 entry.sha256,
                 entry.digest,
                 entry.code,
+                int(entry.plots),
                 int(entry.settled),
                 entry.record_type,
                 entry.record,

@@ -113,11 +113,14 @@ class Order:
     digest: bool
     content: str = ""  # what plan and matrix were when the run began; empty: not compared
     roots: tuple[Root, ...] = ()  # the study's folders, where another machine performs it
+    plots: bool = False  # whether what a report's pictures show is counted too
 
 
-def orders_of(works: Sequence[Work], *, digest: bool, roots: Sequence[Root] = ()) -> list[Order]:
+def orders_of(
+    works: Sequence[Work], *, digest: bool, plots: bool = False, roots: Sequence[Root] = ()
+) -> list[Order]:
     """The orders of units of work; with `roots`, for machines on which those may lie elsewhere."""
-    return [Order(work.task, digest, work.content, tuple(roots)) for work in works]
+    return [Order(work.task, digest, work.content, tuple(roots), plots) for work in works]
 
 
 def works_of(study: Study) -> tuple[Work, ...]:
@@ -135,9 +138,10 @@ def perform(order: Order) -> Outcome:
     before = _stamp(path)
     match task:
         case SampleTask(sample, assay):
-            outcome: Outcome = analyze_sample(sample, assay, digest=order.digest)
+            options = {"digest": order.digest, "plots": order.plots}
+            outcome: Outcome = analyze_sample(sample, assay, **options)
         case beads:
-            outcome = analyze_beads(beads, digest=order.digest)
+            outcome = analyze_beads(beads, digest=order.digest, plots=order.plots)
     if _stamp(path) != before:
         return failure(
             order.task,
