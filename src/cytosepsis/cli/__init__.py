@@ -22,6 +22,7 @@ from cytosepsis.cli import (
     init_command,
     plan_commands,
     privacy_commands,
+    report_command,
     result_commands,
     study_commands,
 )
@@ -40,6 +41,7 @@ app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(analysis_commands.cohort)
 app.command()(analysis_commands.charts)
+app.command()(report_command.report)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(plan_commands.gating)

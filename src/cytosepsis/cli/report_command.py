@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cytosepsis.cli.terminal import command, safe
+from cytosepsis.cli.terminal import command, processors, safe
 
 
 def report(
@@ -25,7 +25,10 @@ def report(
         Literal["pdf", "png"] | None,
         typer.Option(help="Each patient as a document too, beside the patient's page."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that draw; default: one per processor."),
+    ] = None,
 ) -> None:
     """Write the results as a report: static HTML that opens from any place, without network."""
     with command():
@@ -38,7 +41,7 @@ def report(
                 out,
                 patients=tuple(patient or ()),
                 export=export,
-                workers=workers,
+                workers=workers or processors(),
                 progress=progress,
             )
         size = done.n_bytes / 1e6

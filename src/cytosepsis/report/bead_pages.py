@@ -9,8 +9,8 @@ from typing import Any
 from cytosepsis.flags import Flag
 from cytosepsis.report.beads import line_alt, line_uri
 from cytosepsis.report.html import Grid, Head, number, render
-from cytosepsis.report.pictures import picture_uri, read_picture
 from cytosepsis.report.patients import HISTOGRAM, PICTURE
+from cytosepsis.report.pictures import picture_uri, read_picture
 from cytosepsis.report.site import BEADS, Shown, Site
 from cytosepsis.report.source import Row, Source, flags_of
 

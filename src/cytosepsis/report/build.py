@@ -1,4 +1,4 @@
-"""`write_report`: pages of a results folder, drawn one patient and bead run at a time, written whole.
+"""`write_report`: a results folder as pages, drawn patient by patient, written whole.
 
 Pages go into a new folder beside the place, which then takes it: a report that is being made never
 stands half beside the old one.
@@ -113,7 +113,8 @@ def write_report(
     beads = gather_beads(source, run.limits)
     site = _site(source, everyone, beads)
     shown = [p for p in everyone if not patients or p.patient_id in patients]
-    drawings = [Drawing(_part_of(site, rows), rows, export) for rows in (*shown, *beads)]
+    every: list[PatientRows | BeadRows] = [*shown, *beads]
+    drawings = [Drawing(_part_of(site, rows), rows, export) for rows in every]
     with _Folder(folder) as place:
         for name, html in _plain_pages(site, source, everyone, beads):
             place.write(name, html.encode())

@@ -56,7 +56,8 @@ def style() -> Iterator[None]:
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        for name, value in _STYLE.items():
+            mpl.rcParams[name] = value  # type: ignore[index]
         yield
 
 
@@ -110,7 +111,9 @@ def dress(axes: Axes, x: PlotAxis, y: PlotAxis | None) -> None:
 
 def axes_size(axes: Axes) -> tuple[float, float]:
     """Width and height of axes in inches."""
-    width, height = axes.figure.get_size_inches()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches()
     box = axes.get_position()
     return float(box.width * width), float(box.height * height)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -76,7 +77,7 @@ def _plain(cell: object) -> object:
             return moment(cell)
         case tuple():
             return [_plain(part) for part in cell]
-        case float() if cell != cell or cell in (float("inf"), float("-inf")):
+        case float() if not math.isfinite(cell):
             return None
         case None | bool() | int() | float() | str():
             return cell
@@ -127,7 +128,7 @@ def _text(name: str) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number of so many figures; thousands are whole and grouped."""
-    if value is None or not abs(value) < float("inf"):
+    if value is None or not math.isfinite(value):
         return NOTHING
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace("-", "−")

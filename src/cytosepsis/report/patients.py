@@ -199,9 +199,7 @@ def patients_page(site: Site, patients: Sequence[PatientRows]) -> str:
                 last["ratio"] if last else None,
                 last["band"] if last else None,
                 ";".join(
-                    dict.fromkeys(
-                        c for r in flagged for c in (r["flags"] or "").split(";") if c
-                    )
+                    dict.fromkeys(c for r in flagged for c in (r["flags"] or "").split(";") if c)
                 ),
             )
         )

@@ -80,13 +80,12 @@ def axis_of(row: Mapping[str, Any], name: str) -> PlotAxis | None:
     )
 
 
-def _transform(scale: str, parameters: dict[str, float]) -> Transform | None:
+def _transform(scale: str, parameters: dict[str, Any]) -> Transform | None:
     if not parameters:
         return None
-    kind = _TRANSFORMS[scale]
-    if kind is Biex:
-        return Biex(**{**parameters, "length": int(parameters["length"])})
-    return kind(**parameters)
+    if scale == "biex":
+        parameters = {**parameters, "length": int(parameters["length"])}
+    return _TRANSFORMS[scale](**parameters)
 
 
 def _label(row: Mapping[str, Any], name: str) -> str:

@@ -54,5 +54,6 @@ def codes_of(cell: str | None) -> list[str]:
 def flags_of(*cells: str | None) -> list[Flag]:
     """The flags of some cells, each once, doubts first; a code that nobody declared is a doubt."""
     codes = dict.fromkeys(code for cell in cells for code in codes_of(cell))
-    found = [FLAGS.get(code) or Flag(code, "doubt", "Not a code of this version.") for code in codes]
+    unknown = "Not a code of this version."
+    found = [FLAGS.get(code) or Flag(code, "doubt", unknown) for code in codes]
     return sorted(found, key=lambda flag: flag.severity != "doubt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cytosepsis.report.drawing import (
@@ -143,7 +144,7 @@ def _bands(axes: Axes, cutoffs: Sequence[float], low: float, high: float) -> Non
         return
     edges = [low, *(c for c in cutoffs if low < c < high), high]
     names = ["", *(f"{c:,.0f}" for c in edges[1:-1])]
-    for index, (bottom, top) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (bottom, top) in enumerate(pairwise(edges)):
         shade = _BANDS[min(index, len(_BANDS) - 1)] if len(edges) <= len(_BANDS) + 1 else PALE
         axes.axhspan(bottom, top, color=shade, zorder=0, linewidth=0)
         if index:
@@ -172,4 +173,3 @@ def _log_marks(axes: Axes, low: float, high: float) -> None:
     axes.yaxis.set_major_formatter(FixedFormatter(labels))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())
-
