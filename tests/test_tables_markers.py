@@ -58,7 +58,7 @@ def test_other_markers_have_a_column_each(marker, value, unit):
 @pytest.mark.parametrize(
     ("marker", "code", "words"),
     [
-        (Marker("m", "count", (), "monocytes"), "count_unavailable", "absolute counts"),
+        (Marker("m", "count", (), "monocytes"), "count_unavailable", "[assays.mhladr.counting]"),
         (Marker("m", "intensity", (), "monocytes", "cd16"), "not_measured", "cd16 in monocytes"),
         (Marker("m", "fraction", (), "blasts", of="root"), "not_measured", "population blasts"),
         (Marker("m", "fraction", (), "monocytes", of="x"), "not_measured", "population x"),
@@ -151,7 +151,7 @@ def test_measurements_join_by_patient_and_timepoint():
     measured = (
         Measurement("p1", "Ferritin", 900.0, "µg/L", ONSET + hours(70)),
         Measurement("p1", "Ferritin", 800.0, "µg/L", ONSET + hours(49)),
-        Measurement("p1", "Ferritin", 0.9, "mg/L", timepoint="D1-2"),
+        Measurement("p1", "Ferritin", 0.9, "mmol/L", timepoint="D1-2"),
         Measurement("p1", "SOFA", 9.0, None, timepoint="D1-2"),
         Measurement("p1", "Ferritin", 1.0, "µg/L", ONSET - hours(49)),
         Measurement("p1", "Ferritin", 5.0, "µg/L", timepoint="D1-2", extra=(("drug", "IL-7"),)),
@@ -169,7 +169,7 @@ def test_measurements_join_by_patient_and_timepoint():
     ]
     codes = tables["unused"]["code"].to_list()
     assert codes == ["other_draw", "unit", "no_marker", "before_onset", "ex_vivo", "no_value"]
-    assert "unit mg/L, where ferritin is in µg/L" in tables["unused"]["reason"][1]
+    assert "unit mmol/L, where ferritin is in µg/L" in tables["unused"]["reason"][1]
 
 
 def test_measurements_without_a_declared_unit_keep_to_the_first_rows():

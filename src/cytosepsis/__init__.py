@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cytosepsis.analyses import Analyzed, analyze_results
     from cytosepsis.calibration import (
         BeadLevel,
         BeadLimits,
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     )
     from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
     from cytosepsis.config import check_study, load_study
+    from cytosepsis.counting import (
+        CellCount,
+        CountingLot,
+        count_with_beads,
+        count_with_blood_count,
+    )
     from cytosepsis.errors import (
         CalibrationError,
         ChannelError,
@@ -53,9 +60,11 @@ if TYPE_CHECKING:
     from cytosepsis.study import Progress, run_study
 
 _HOMES = {
+    "analyses": ("Analyzed", "analyze_results"),
     "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
     "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
     "config": ("check_study", "load_study"),
+    "counting": ("CellCount", "CountingLot", "count_with_beads", "count_with_blood_count"),
     "errors": (
         "CalibrationError",
         "ChannelError",
@@ -92,15 +101,18 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FLAGS",
+    "Analyzed",
     "Assay",
     "BeadLevel",
     "BeadLimits",
     "BeadLot",
     "Calibration",
     "CalibrationError",
+    "CellCount",
     "ChannelError",
     "CompensationError",
     "Control",
+    "CountingLot",
     "CytosepsisError",
     "FcsError",
     "Flag",
@@ -122,8 +134,11 @@ __all__ = [
     "Study",
     "StudyError",
     "__version__",
+    "analyze_results",
     "analyze_sample",
     "check_study",
+    "count_with_beads",
+    "count_with_blood_count",
     "export_populations",
     "fit_calibration",
     "gate",

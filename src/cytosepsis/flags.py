@@ -48,6 +48,15 @@ _TABLE = (
     Flag("beads_after_sample", "note", "No usable bead run precedes the sample; the first after it was used."),
     Flag("outside_bead_range", "doubt", "The population's intensity lies below the dimmest or above the brightest bead level: extrapolated."),
     Flag("non_positive_intensity", "doubt", "The population's statistic is not positive, or not defined; no AB/C."),
+    # --- absolute counts
+    Flag("few_beads", "doubt", "Fewer counting beads than `min_beads`: the count is uncertain by the beads alone."),
+    Flag("beads_below_recommended", "note", "Fewer counting beads than `recommended_beads`."),
+    Flag("bead_doublets", "doubt", "More of the counting beads than the limit stick together: mix the tube, or look at the gate."),
+    Flag("counting_lot_expired", "doubt", "Acquired after the expiry date of the lot of counting beads."),
+    Flag("wash_unknown", "doubt", "The sheet's `lysis` does not say whether the tube was washed; a wash makes a bead count wrong."),
+    Flag("lymphosum", "doubt", "T, B and NK cells together differ from the lymphocytes by more than the limits."),
+    Flag("t_sum", "doubt", "CD4 and CD8 T cells together differ from the T cells by more than the limits."),
+    Flag("duplicates_differ", "doubt", "Duplicates of a count differ from their mean by more than the tolerance."),
     # --- pre-analytics and design
     Flag("late_staining", "doubt", "Stained later after the draw than the limit of its tube type."),
     Flag("staining_before_draw", "doubt", "The sheet gives a staining time before the draw: one of the two is wrong."),

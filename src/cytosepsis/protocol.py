@@ -13,6 +13,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cytosepsis.calibration import BeadLimits, BeadLot
+from cytosepsis.counting import CountingLot
+from cytosepsis.roots import Root
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -27,6 +29,36 @@ class AbcSettings:
     pe_per_antibody: float = 1.0  # 1:1 conjugate (BD Quantibrite HLA-DR, clone L243)
     min_events: int = 500  # cells; below: value shown, never banded
     cutoffs: tuple[float, ...] = ()  # AB/C; bands are lower ≤ value < upper
+
+
+@dataclass(frozen=True, slots=True)
+class CountingSettings:
+    """How an assay's cells are counted per µL of blood, and what makes a count doubtful.
+
+    With `beads`: single platform. With `blood_count`: dual platform, the count of a haematology
+    analyser (a name in the measurements) times a fraction that cytometry finds.
+    """
+
+    beads: str | None = None  # population of the tube's counting beads
+    bead_doublets: str | None = None  # two beads that stick together: each event is two beads
+    blood_count: str | None = None  # cells per volume, such as white cells
+    blood_count_share: str | None = None  # optional: the share of it that `of` is (% lymphocytes)
+    of: str | None = None  # population that the blood count (or that share of it) counts
+    # 12: a morning's and an evening's blood count belong to one day's draw; shock moves faster
+    # than that only in hours that nobody samples
+    blood_count_hours: float = 12.0
+    blood_count_cv: float | None = None  # relative standard uncertainty of the analyser
+    min_beads: int = 1000  # events; below: few_beads, counting alone gives a CV above 3.2 %
+    recommended_beads: int = 2500  # events; 2 %
+    bead_doublet_fraction: float = 0.10  # of bead events; above: they stick, or were not mixed
+    # T + B + NK against lymphocytes: 100 ± 10 %. J Clin Pathol, table of CD4 counting guidelines
+    lymphosum: tuple[str, ...] = ()
+    lymphosum_of: str | None = None
+    lymphosum_limits: tuple[float, float] = (0.90, 1.10)
+    t_sum: tuple[str, ...] = ()  # CD4 + CD8 against CD3
+    t_sum_of: str | None = None
+    t_sum_limits: tuple[float, float] = (0.90, 1.10)
+    duplicate_tolerance: float = 0.10  # of each duplicate from their mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +90,7 @@ class Assay:
     limits: Limits = field(default_factory=Limits)
     statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
     truncated: Literal["refuse", "allow"] = "refuse"  # files that are shorter than they say
+    counting: CountingSettings | None = None  # None: the assay gives no counts
 
 
 Group = Literal["patient", "healthy", "control", "eqa"]
@@ -209,6 +242,17 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartSettings:
+    """How control charts are judged and bead lots compared."""
+
+    baseline_runs: int = 20  # runs that limits are learned from; CLSI C24
+    provisional_runs: int = 10  # fewer, until there are as many
+    bridge_hours: float = 24.0  # between the bead runs of two lots: one working day
+    bridge_bias: float = 0.10  # fraction; a proposal, no official limit exists
+    bridge_samples: int = 5  # samples that a comparison of lots needs
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A whole study: what to compute, on which files, for whom."""
 
@@ -218,6 +262,7 @@ class Study:
     assays: tuple[Assay, ...]
     bead_runs: tuple[BeadRun, ...] = ()
     bead_lots: tuple[BeadLot, ...] = ()
+    counting_lots: tuple[CountingLot, ...] = ()
     windows: tuple[Window, ...] = ()
     baseline: str | None = None
     patients: tuple[Patient, ...] = ()
@@ -232,8 +277,16 @@ class Study:
     timezone: str | None = None
     compare_across_lysis: bool = False
     compare_across_sites: bool = False
+    control_charts: ChartSettings = field(default_factory=ChartSettings)
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
+    roots: tuple[Root, ...] = ()  # further folders that files may lie in
+
+    @property
+    def folders(self) -> tuple[Root, ...]:
+        """Every folder that files may lie in: the study's own, then its roots."""
+        own = str(Path(self.folder).resolve())
+        return (Root(own, own), *self.roots)
 
     def assay(self, name: str) -> Assay:
         """The assay of a name; the sheet's names were checked when the study was read."""
@@ -242,6 +295,10 @@ class Study:
     def bead_lot(self, name: str) -> BeadLot:
         """The bead lot of a name; checked when the study was read."""
         return next(lot for lot in self.bead_lots if lot.name == name)
+
+    def counting_lot(self, name: str) -> CountingLot:
+        """The lot of counting beads of a name; checked when the study was read."""
+        return next(lot for lot in self.counting_lots if lot.name == name)
 
 
 def window_of(windows: tuple[Window, ...], day: float) -> Window | None:
@@ -270,6 +327,8 @@ __all__ = [
     "AbcSettings",
     "Assay",
     "BeadRun",
+    "ChartSettings",
+    "CountingSettings",
     "Exposure",
     "Group",
     "Limits",

@@ -11,9 +11,11 @@ from typing import TypeVar
 from cytosepsis.calibration import BeadLimits
 from cytosepsis.compensation import Spillover, read_spillover_csv
 from cytosepsis.config.cells import Reading
+from cytosepsis.config.counting import counting_of
 from cytosepsis.config.places import OutsideError
 from cytosepsis.config.problems import Problems, listed, nearest
-from cytosepsis.config.study_file import FILE, AssayTable, LimitsTable, StudyFile, key_path
+from cytosepsis.config.sections import AssayTable, LimitsTable
+from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample
@@ -113,7 +115,10 @@ def _assay(
         for index, channel in enumerate(channels):
             names.check_channel(channel, (*at, index))
         statistics.append((names.path(written, at), tuple(channels)))
-    return replace(read, assay=replace(bare, abc=abc, statistics=tuple(statistics)))
+    counting = counting_of(table.counting, names, (*place, "counting"))
+    return replace(
+        read, assay=replace(bare, abc=abc, statistics=tuple(statistics), counting=counting)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from cytosepsis.calibration import BeadLot
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
+from cytosepsis.config.counting import lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.patient_sheets import (
     groups_of,
@@ -31,6 +32,7 @@ from cytosepsis.config.study_file import FILE, StudyFile, key_path, read_study_f
 from cytosepsis.config.twins import near_twins
 from cytosepsis.errors import StudyError
 from cytosepsis.protocol import (
+    ChartSettings,
     Measurement,
     Outcome,
     Patient,
@@ -38,6 +40,7 @@ from cytosepsis.protocol import (
     Study,
     Window,
 )
+from cytosepsis.roots import VARIABLE, RootsError, machine_table
 
 # Columns whose near-twins would silently split one thing into two.
 _TWIN_COLUMNS = (
@@ -118,6 +121,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         assays=tuple(read.assay for read in assays.values()),
         bead_runs=runs or (),
         bead_lots=tuple(BeadLot(name, **lot.given()) for name, lot in file.bead_lots.items()),
+        counting_lots=lots_of(file, problems),
         windows=windows,
         patients=patients,
         measurements=measurements,
@@ -126,7 +130,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         markers=markers,
         primary_marker=primary,
         outcomes=tuple(Outcome(name, **table.given()) for name, table in file.outcomes.items()),
+        control_charts=ChartSettings(**file.given("control_charts")),
         digest=_digest(toml, reading),
+        roots=reading.places.roots(file.study.roots),
         **file.study.given(
             "name",
             "baseline",
@@ -143,14 +149,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
 def _reading(toml: Path, file: StudyFile, problems: Problems) -> Reading:
     """Set up the folders and the clock that the rest of the study is read with."""
     folder = toml.parent
-    roots: list[Path] = []
-    for index, text in enumerate(file.study.roots if file.study else ()):
-        root = folder / text
-        if root.is_dir():
-            roots.append(root)
-        else:
-            problems.error(FILE, key_path(("study", "roots", index)), f"found {text!r}, which is "
-                           "no folder. Name a folder, relative to the study's.")  # fmt: skip
+    roots = _roots(folder, file.study.roots if file.study else (), problems)
     given = file.study.given("timezone", "date_format") if file.study else {}
     for key in tuple(given):
         try:
@@ -159,6 +158,28 @@ def _reading(toml: Path, file: StudyFile, problems: Problems) -> Reading:
             problems.error(FILE, key_path(("study", key)), f"{error}.")
             del given[key]
     return Reading(Places.of(folder, roots), Clock(**given), problems)
+
+
+def _roots(folder: Path, names: Sequence[str], problems: Problems) -> list[Path]:
+    """Find the folders of [study] roots, where this machine has them."""
+    try:
+        table = machine_table()
+    except RootsError as error:
+        problems.error(FILE, "study.roots", error.message)
+        return []
+    roots: list[Path] = []
+    for index, name in enumerate(names):
+        root = folder / table.get(name, name)
+        if root.is_dir():
+            roots.append(root)
+            continue
+        place = f" (here {table[name]!r}, as {VARIABLE} says)" if name in table else ""
+        problems.error(
+            FILE,
+            key_path(("study", "roots", index)),
+            f"found {name!r}{place}, which is no folder. Name a folder, relative to the study's.",
+        )
+    return roots
 
 
 def _digest(toml: Path, reading: Reading) -> str:

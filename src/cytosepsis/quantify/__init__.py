@@ -11,15 +11,20 @@ from cytosepsis.quantify.beads import (
     rack_beads,
     review_of,
 )
+from cytosepsis.quantify.counts import BloodCount, CountResult, count_populations, washing_of
 
 __all__ = [
     "AbcResult",
     "BeadChoice",
     "BeadRack",
+    "BloodCount",
+    "CountResult",
     "band_of",
     "choose_beads",
+    "count_populations",
     "preanalytic_flags",
     "quantify",
     "rack_beads",
     "review_of",
+    "washing_of",
 ]

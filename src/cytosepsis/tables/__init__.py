@@ -12,6 +12,7 @@ import polars as pl
 
 from cytosepsis.protocol import Study
 from cytosepsis.sample import BeadRunResult, SampleOutcome
+from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
 from cytosepsis.tables.patients import (
     gather_cohort,
@@ -19,6 +20,7 @@ from cytosepsis.tables.patients import (
     patients_frame,
     unused_frame,
 )
+from cytosepsis.tables.pictures import densities_frame
 from cytosepsis.tables.readings import read_outcomes
 from cytosepsis.tables.samples import (
     abc_frame,
@@ -51,7 +53,9 @@ def all_tables(
         "abc": abc_frame(readings),
         "patients": patients_frame(study, cohort),
         "marker_values": marker_values_frame(cohort),
+        "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
+        "densities": densities_frame(study, readings, beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables

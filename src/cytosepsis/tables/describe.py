@@ -97,8 +97,14 @@ UNUSED_CODES = {
     "non_positive_intensity": "The statistic is not positive: no AB/C.",
     "not_measured": "The marker's population or channel was not measured in it.",
     "no_value": "The statistic or fraction is not defined.",
-    "count_unavailable": "Absolute counts are not computed by this version.",
-    "unit": "A measurement in another unit than the marker's.",
+    "count_unavailable": "Its assay says not how cells are counted.",
+    "washed_tube": "Washed: counting beads are lost, no count.",
+    "no_counting_lot": "The sheet names no lot of counting beads.",
+    "no_blood_volume": "The sheet gives no volume of blood.",
+    "no_bead_volume": "The lot is counted per µL, and the sheet gives no volume of beads.",
+    "no_counting_beads": "No counting bead was found.",
+    "no_blood_count": "No usable blood count belongs to the draw.",
+    "unit": "A measurement in a unit that does not convert to the marker's.",
     "other_draw": "Another draw stands for the window.",
     "too_few_cells": "Another acquisition of the draw has enough cells.",
     "earlier_acquisition": "A later acquisition of the same stain stands.",
@@ -108,9 +114,19 @@ UNUSED_CODES = {
 
 def tables_markdown() -> str:
     """The text of `docs/tables.md`."""
-    tables = "\n".join(_table(table) for table in TABLES.values())
+    tables = "\n".join(table_section(table) for table in TABLES.values())
     codes = "".join(f"| `{code}` | {meaning} |\n" for code, meaning in UNUSED_CODES.items())
     return f"{_TABLES_HEAD}\n{tables}\n{_RULES}{codes}"
+
+
+def table_section(table: Table) -> str:
+    """What a page says of one table: its rows, their order, every column."""
+    rows = "".join(_row(column) for column in table.columns)
+    further = f"\n{table.further}\n" if table.further else ""
+    return (
+        f"## `{table.name}`\n\nA row is {table.row}. Order: {table.order}.\n\n"
+        f"| column | type | unit | meaning |\n|---|---|---|---|\n{rows}{further}"
+    )
 
 
 def flags_markdown() -> str:
@@ -123,15 +139,6 @@ def flags_markdown() -> str:
     )
     rows = (f"| `{flag.code}` | {flag.severity} | {flag.meaning} |\n" for flag in FLAGS.values())
     return head + "".join(rows)
-
-
-def _table(table: Table) -> str:
-    rows = "".join(_row(column) for column in table.columns)
-    further = f"\n{table.further}\n" if table.further else ""
-    return (
-        f"## `{table.name}`\n\nA row is {table.row}. Order: {table.order}.\n\n"
-        f"| column | type | unit | meaning |\n|---|---|---|---|\n{rows}{further}"
-    )
 
 
 def _row(column: Column) -> str:

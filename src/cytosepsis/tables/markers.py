@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from cytosepsis.errors import Problem, StudyError
 from cytosepsis.protocol import Marker, Measurement, Sample, Study, instant
 from cytosepsis.sample import PopulationCount, SampleResult
+from cytosepsis.tables.blood_counts import EX_VIVO, PER_UL
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.timepoints import Moment, Placement
+from cytosepsis.units import conversion_factor
 
-_UNITS = {"abc": "AB/C", "intensity": "a.u.", "fraction": "fraction", "count": "cells/µL"}
+_UNITS = {"abc": "AB/C", "intensity": "a.u.", "fraction": "fraction", "count": PER_UL}
 _PERCENT = {"%", "percent"}
-_EX_VIVO = ("condition", "stimulus", "drug")
 _UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,6 +40,8 @@ class Candidate:
     flags: tuple[str, ...] = ()
     code: str | None = None  # why there is no usable value; None where there is one
     reason: str | None = None
+    # How far stains of one draw may lie from their mean, a fraction; None: not judged.
+    duplicate_tolerance: float | None = None
 
     @property
     def enough_cells(self) -> bool:
@@ -109,21 +112,32 @@ def candidate_of(reading: Reading, marker: Marker, study: Study) -> Candidate:
         flags=said.flags,
         code=said.code,
         reason=said.reason,
+        duplicate_tolerance=_duplicate_tolerance(marker, sample, study),
     )
+
+
+def _duplicate_tolerance(marker: Marker, sample: Sample, study: Study) -> float | None:
+    counting = study.assay(sample.assay).counting
+    return counting.duplicate_tolerance if counting and marker.kind == "count" else None
 
 
 def measured_candidate(
     measurement: Measurement, index: int, marker: Marker, placement: Placement, unit: str | None
 ) -> Candidate:
-    """What a row of the measurements' sheet says of a marker whose values are in `unit`."""
+    """What a row of the measurements' sheet says of a marker whose values are in `unit`.
+
+    A value in another unit is converted where the two measure the same, and else not used.
+    """
+    factor = conversion_factor(measurement.unit, unit)
     given = dict(measurement.extra)
-    ex_vivo = ", ".join(f"{name} {given[name]}" for name in _EX_VIVO if given.get(name))
+    ex_vivo = ", ".join(f"{name} {given[name]}" for name in EX_VIVO if given.get(name))
     code = reason = None
     if ex_vivo:
         code, reason = "ex_vivo", f"ex vivo: {ex_vivo}"
-    elif measurement.unit != unit:
+    elif factor is None:
         found = measurement.unit or "none"
-        code, reason = "unit", f"unit {found}, where {marker.name} is in {unit or 'none'}"
+        text = f"unit {found}, where {marker.name} is in {unit or 'none'}: they do not convert"
+        code, reason = "unit", text
     elif not math.isfinite(measurement.value):
         code, reason = "no_value", "the value is not a number"
     return Candidate(
@@ -133,7 +147,7 @@ def measured_candidate(
         draw=(measurement.drawn_at, measurement.drawn_at_has_time),
         stain=None,
         order=(_UNKNOWN_TIME, index),
-        value=measurement.value if code is None else None,
+        value=measurement.value * factor if code is None and factor is not None else None,
         unit=unit,
         flags=placement.flags,
         code=code,
@@ -166,8 +180,7 @@ def _say(marker: Marker, reading: Reading, result: SampleResult) -> _Said:
         case "fraction":
             return _say_fraction(marker, reading, result)
         case "count":
-            text = "absolute counts are not computed by this version"
-            return _Said(code="count_unavailable", reason=text)
+            return _say_count(marker, reading)
         case _:
             raise AssertionError(f"a {marker.kind} is not read from an acquisition")
 
@@ -219,6 +232,31 @@ def _say_fraction(marker: Marker, reading: Reading, result: SampleResult) -> _Sa
         return _Said(code="no_value", reason=f"{whole.path} is empty: no fraction of it")
     scale = 100.0 if (marker.unit or "").strip() in _PERCENT else 1.0
     return _Said(scale * part.n_events / whole.n_events, flags=reading.base_flags)
+
+
+def _say_count(marker: Marker, reading: Reading) -> _Said:
+    found = [c for c in reading.counts if c.path == marker.population]
+    found = found or [c for c in reading.counts if c.name == marker.population]
+    if not reading.counts:
+        name = reading.sample.assay
+        text = f"assay {name} says not how cells are counted: see [assays.{name}.counting]"
+        return _Said(code="count_unavailable", reason=text)
+    if len(found) != 1:
+        return _not_measured(
+            f"population {marker.population} is not counted by assay {reading.sample.assay}, "
+            f"or its name is not unique in its plan"
+        )
+    count = found[0]
+    if count.value is None:
+        return _Said(code=count.reason_code, reason=count.reason)
+    factor = conversion_factor(PER_UL, unit_of(marker))
+    if factor is None:
+        text = f"a count is in {PER_UL}, which does not convert to {marker.unit}"
+        return _Said(code="unit", reason=text)
+    assert count.low is not None
+    assert count.high is not None
+    flags = (*reading.base_flags, *count.flags)
+    return _Said(factor * count.value, factor * count.low, factor * count.high, flags=flags)
 
 
 def _not_measured(reason: str) -> _Said:

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 
 from cytosepsis.flags import Status, status_of, worst
 from cytosepsis.protocol import Sample, Study
-from cytosepsis.quantify import AbcResult, preanalytic_flags, quantify, rack_beads, review_of
+from cytosepsis.quantify import (
+    AbcResult,
+    CountResult,
+    count_populations,
+    preanalytic_flags,
+    quantify,
+    rack_beads,
+    review_of,
+)
 from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.tables.blood_counts import BloodCounts
 from cytosepsis.tables.timepoints import Moment, Placement, place
 
 
@@ -24,6 +33,7 @@ class Reading:
     placement: Placement
     review: str
     base_flags: tuple[str, ...]  # doubts of file, gates, time and design; not those of AB/C
+    counts: tuple[CountResult, ...] = ()  # absolute counts; none where the assay gives none
 
     @property
     def result(self) -> SampleResult | None:
@@ -75,6 +85,7 @@ def read_outcomes(
     rack = rack_beads(bead_results, study)
     patients = {patient.patient_id: patient for patient in study.patients}
     mixed = _mixed_methods(study)
+    blood_counts = BloodCounts(study)
     readings = []
     for index, sample in enumerate(study.samples):
         outcome = by_id.get(sample.sample_id) or _not_computed(sample)
@@ -102,9 +113,24 @@ def read_outcomes(
                 placement=placement,
                 review=review_of(sample.sample_id, study),
                 base_flags=flags,
+                counts=_counts(sample, result, placement, blood_counts, study) if result else (),
             )
         )
     return tuple(readings)
+
+
+def _counts(
+    sample: Sample,
+    result: SampleResult,
+    placement: Placement,
+    blood_counts: BloodCounts,
+    study: Study,
+) -> tuple[CountResult, ...]:
+    settings = study.assay(sample.assay).counting
+    if settings is None:
+        return ()
+    near = blood_counts.near(sample, placement, settings) if settings.blood_count else None
+    return count_populations(sample, result, study, near)
 
 
 def exclusion(sample: Sample) -> tuple[str, str] | None:

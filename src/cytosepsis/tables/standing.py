@@ -197,6 +197,8 @@ def _average(
     values = [candidate.value for candidate in chosen if candidate.value is not None]
     first = chosen[0]
     value = _mean(values)
+    if _differ(values, value, first.duplicate_tolerance):
+        flags += ("duplicates_differ",)
     band = first.band
     if len(chosen) > 1 and band is not None and first.sample is not None:
         settings = study.assay(first.sample.assay).abc
@@ -248,6 +250,14 @@ def _mean(values: Sequence[float]) -> float:
     if all(value > 0 for value in values):
         return math.exp(math.fsum(math.log(value) for value in values) / len(values))
     return math.fsum(values) / len(values)
+
+
+def _differ(values: Sequence[float], mean: float, tolerance: float | None) -> bool:
+    """Whether a duplicate lies further from the mean than the tolerance, a fraction of it."""
+    if tolerance is None:
+        return False
+    # Rounded: exactly at the tolerance is inside, after the arithmetic too.
+    return any(round(abs(value - mean) - tolerance * mean, 9) > 0 for value in values)
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:
