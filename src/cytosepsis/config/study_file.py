@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cytosepsis.config.problems import Problems, listed, nearest
+from cytosepsis.config.toml_sections import FILE, Kind, TomlTable, checked, short
 
-FILE = "study.toml"
 SECTIONS = (
     "study",
     "timepoints",
@@ -25,10 +24,9 @@ SECTIONS = (
     "outcomes",
     "counting_lots",
     "analysis",
+    "candidates",
+    "exvivo",
 )
-# Accepted whole: what they mean is checked where they are used.
-UNCHECKED = ("analysis",)
-
 MAX_BYTES = 4 * 2**20  # a study.toml is written by hand
 
 
@@ -36,7 +34,8 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _ascending(values: list[float]) -> list[float]:
+def ascending(values: list[float]) -> list[float]:
+    """Refuse numbers that do not ascend."""
     if any(low >= high for low, high in pairwise(values)):
         raise ValueError("wanted ascending numbers, each once")
     return values
@@ -59,7 +58,7 @@ Names = Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(ascending)]
 Days = Annotated[
     list[Annotated[float, Field(ge=1)]],
     Field(min_length=2, max_length=2),
@@ -68,20 +67,7 @@ Days = Annotated[
 StatisticName = Literal["median", "geometric_mean"]
 
 
-class _Table(BaseModel):
-    # No default stands here: what study.toml leaves out takes the default of the frozen record.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def given(self, *names: str) -> dict[str, Any]:
-        """Collect the keys that study.toml sets (of some names, or all), lists as tuples."""
-        return {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self
-            if name in self.model_fields_set and (not names or name in names)
-        }
-
-
-class StudyTable(_Table):
+class StudyTable(TomlTable):
     """[study]."""
 
     name: Text
@@ -91,7 +77,7 @@ class StudyTable(_Table):
     measurements: Text | None = None
     exposures: Text | None = None
     overrides: Text | None = None
-    roots: list[Text] = []
+    roots: list[Text] = Field(default_factory=list)
     baseline: Text | None = None
     bead_max_age_hours: Positive | None = None
     timezone: Text | None = None
@@ -102,14 +88,14 @@ class StudyTable(_Table):
     compare_across_sites: bool | None = None
 
 
-class LotTable(_Table):
+class LotTable(TomlTable):
     """[bead_lots.*]."""
 
     pe_molecules: Annotated[list[Positive], Field(min_length=3), AfterValidator(_distinct)]
     expires: date | None = None
 
 
-class AbcTable(_Table):
+class AbcTable(TomlTable):
     """[assays.*.abc]."""
 
     population: Text
@@ -117,10 +103,10 @@ class AbcTable(_Table):
     statistic: StatisticName | None = None
     pe_per_antibody: Positive | None = None
     min_events: Count | None = None
-    cutoffs: Annotated[list[Positive], AfterValidator(_ascending)] | None = None
+    cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
 
 
-class LimitsTable(_Table):
+class LimitsTable(TomlTable):
     """[assays.*.limits]."""
 
     recommended_cells: Count | None = None
@@ -136,7 +122,7 @@ class LimitsTable(_Table):
     bead_level_cv: Positive | None = None
 
 
-class CountingLotTable(_Table):
+class CountingLotTable(TomlTable):
     """[counting_lots.*]."""
 
     beads_per_tube: Positive | None = None
@@ -145,7 +131,7 @@ class CountingLotTable(_Table):
     expires: date | None = None
 
 
-class CountingTable(_Table):
+class CountingTable(TomlTable):
     """[assays.*.counting]."""
 
     beads: Text | None = None
@@ -167,20 +153,20 @@ class CountingTable(_Table):
     duplicate_tolerance: Fraction | None = None
 
 
-class AssayTable(_Table):
+class AssayTable(TomlTable):
     """[assays.*]."""
 
     compensation: Text
     gating: Text
-    channels: dict[str, Names] = {}
+    channels: dict[str, Names] = Field(default_factory=dict)
     abc: AbcTable | None = None
     limits: LimitsTable | None = None
-    statistics: dict[str, Names] = {}
+    statistics: dict[str, Names] = Field(default_factory=dict)
     truncated: Literal["refuse", "allow"] = "refuse"
     counting: CountingTable | None = None
 
 
-class MarkerTable(_Table):
+class MarkerTable(TomlTable):
     """[markers.*]."""
 
     assay: Names | None = None
@@ -193,16 +179,16 @@ class MarkerTable(_Table):
     statistic: StatisticName | None = None
 
 
-class OutcomeTable(_Table):
+class OutcomeTable(TomlTable):
     """[outcomes.*]."""
 
     event_day: Text
-    competing_day: Annotated[list[Text], BeforeValidator(_as_list)] = []
+    competing_day: Annotated[list[Text], BeforeValidator(_as_list)] = Field(default_factory=list)
     observed_until: Text | None = None
     horizon: Positive | None = None
 
 
-class _Window(_Table):
+class _Window(TomlTable):
     days: Days
 
 
@@ -221,6 +207,8 @@ class StudyFile:
     # declared wrongly is reported once, and not again as unknown wherever it is used
     names: dict[str, tuple[str, ...]]
     roles: dict[str, tuple[str, ...]]
+    # sections as they stand, of which `analysis_sections` says what they may hold
+    raw: dict[str, dict[str, Any]]
 
 
 def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
@@ -241,12 +229,9 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         problems.error(FILE, "study", "this section is needed and not there.")
     if not tables["assays"]:
         problems.error(FILE, "assays", "wanted at least one assay, [assays.NAME].")
-    for name in UNCHECKED:
-        if tables[name]:
-            problems.warning(FILE, name, "accepted; this version does not use it.")
     study = tables["study"]
     return StudyFile(
-        study=_checked(StudyTable, study, ("study",), problems) if "study" in document else None,
+        study=checked(StudyTable, study, ("study",), problems) if "study" in document else None,
         windows=_windows(tables["timepoints"], problems),
         bead_lots=_all(LotTable, "bead_lots", tables, problems),
         counting_lots=_all(CountingLotTable, "counting_lots", tables, problems),
@@ -255,20 +240,8 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
         roles={name: _roles(table) for name, table in tables["assays"].items()},
+        raw=tables,
     )
-
-
-def key_path(keys: Iterable[object]) -> str:
-    """Write a place in study.toml as TOML would: `assays.mhladr.abc.cutoffs[1]`."""
-    text = ""
-    for key in keys:
-        if isinstance(key, int):
-            text += f"[{key}]"
-            continue
-        name = str(key)
-        bare = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-        text += f".{bare}" if text else bare
-    return text
 
 
 def _document(path: Path, problems: Problems) -> dict[str, Any] | None:
@@ -303,7 +276,7 @@ def _table(document: Mapping[str, Any], section: str, problems: Problems) -> dic
     value = document.get(section, {})
     if isinstance(value, dict):
         return value
-    problems.error(FILE, section, f"found {_short(value)}; wanted a section, [{section}].")
+    problems.error(FILE, section, f"found {short(value)}; wanted a section, [{section}].")
     return {}
 
 
@@ -315,110 +288,17 @@ def _roles(assay: Any) -> tuple[str, ...]:
 def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:
     windows = {}
     for name, days in table.items():
-        window = _checked(_Window, {"days": days}, ("timepoints", name), problems)
+        window = checked(_Window, {"days": days}, ("timepoints", name), problems, skipped=1)
         if window is not None:
             windows[name] = (window.days[0], window.days[1])
     return windows
 
 
-_Kind = TypeVar("_Kind", bound=_Table)
-
-
 def _all(
-    kind: type[_Kind], section: str, tables: Mapping[str, dict[str, Any]], problems: Problems
-) -> dict[str, _Kind]:
-    checked = {
-        name: _checked(kind, table, (section, name), problems)
+    kind: type[Kind], section: str, tables: Mapping[str, dict[str, Any]], problems: Problems
+) -> dict[str, Kind]:
+    found = {
+        name: checked(kind, table, (section, name), problems)
         for name, table in tables[section].items()
     }
-    return {name: table for name, table in checked.items() if table is not None}
-
-
-def _checked(
-    kind: type[_Kind], table: Any, place: tuple[str, ...], problems: Problems
-) -> _Kind | None:
-    """Check one table; its faulty keys are reported and the rest is read without them.
-
-    None where what is left lacks something that is needed.
-    """
-    try:
-        return kind.model_validate(table)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-    for fault in faults:
-        where = fault["loc"] if kind is not _Window else fault["loc"][1:]
-        problems.error(FILE, key_path((*place, *where)), _message(kind, fault))
-    if not isinstance(table, dict):
-        return None
-    for fault in faults:
-        table = _without(table, fault["loc"])
-    try:
-        return kind.model_validate(table)
-    except ValidationError:
-        return None
-
-
-def _without(table: dict[str, Any], location: tuple[int | str, ...]) -> dict[str, Any]:
-    """Copy a table without the innermost key that a fault names."""
-    key, *rest = location
-    if key not in table:
-        return table
-    inner = table[str(key)]
-    kept = {name: value for name, value in table.items() if name != key}
-    if isinstance(inner, dict) and rest and rest[0] in inner:
-        kept[str(key)] = _without(inner, tuple(rest))
-    return kept
-
-
-_WANTED = {
-    "string_type": "wanted a text in quotes",
-    "float_type": "wanted a number",
-    "int_type": "wanted a whole number",
-    "int_from_float": "wanted a whole number",
-    "bool_type": "wanted true or false",
-    "list_type": "wanted a list, [..]",
-    "dict_type": "wanted a table of keys and values",
-    "model_type": "wanted a table of keys and values",
-    "date_type": "wanted a date without quotes, such as 2027-01-31",
-    "finite_number": "wanted a finite number",
-    "string_too_short": "wanted a text that is not empty",
-    "greater_than": "wanted more than {gt:g}",
-    "greater_than_equal": "wanted {ge:g} or more",
-    "less_than": "wanted less than {lt:g}",
-    "less_than_equal": "wanted {le:g} or less",
-    "literal_error": "wanted {expected}",
-    "too_short": "wanted {min_length} or more values",
-    "too_long": "wanted at most {max_length} values",
-    "value_error": "{error}",
-}
-
-
-def _message(kind: type[_Table], fault: Any) -> str:
-    """Say what was found and wanted, in words of the file rather than of the library."""
-    if fault["type"] == "missing":
-        return "is needed and not there."
-    if fault["type"] == "extra_forbidden":
-        known = _keys_at(kind, fault["loc"][:-1])
-        name = str(fault["loc"][-1])
-        return f"is no key that is known.{nearest(name, known)} Keys here: {listed(known, 20)}."
-    wanted = _WANTED.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
-    hint = ""
-    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
-        hint = nearest(fault["input"], re.findall(r"'([^']*)'", wanted))
-    return f"found {_short(fault['input'])}; {wanted}.{hint}"
-
-
-def _keys_at(kind: type[_Table], location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """List the known keys of the table that a fault lies in."""
-    nested: dict[str, type[_Table]] = {
-        "abc": AbcTable,
-        "limits": LimitsTable,
-        "counting": CountingTable,
-    }
-    inner = nested.get(str(location[0])) if location else None
-    return tuple((inner or kind).model_fields)
-
-
-def _short(value: object) -> str:
-    text = repr(value) if not isinstance(value, bool) else str(value).lower()
-    return text if len(text) <= 60 else text[:57] + "…"
+    return {name: table for name, table in found.items() if table is not None}
