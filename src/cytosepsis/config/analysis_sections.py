@@ -20,16 +20,16 @@ from cytosepsis.analysis_plan import (
     preset,
 )
 from cytosepsis.config.problems import Problems, listed, nearest
-from cytosepsis.config.study_file import (
+from cytosepsis.config.sections import (
     Count,
     Days,
     Fraction,
     Positive,
-    StudyFile,
+    SectionTable,
     Text,
     ascending,
 )
-from cytosepsis.config.toml_sections import FILE, TomlTable, checked, key_path
+from cytosepsis.config.study_file import FILE, StudyFile, checked, key_path
 from cytosepsis.protocol import Marker, Outcome, Patient, Window
 
 Name = Text
@@ -40,7 +40,7 @@ Variation = Annotated[float, Field(gt=0, lt=1)]
 Resamples = Annotated[int, Field(ge=50, le=100_000)]
 
 
-class QuestionTable(TomlTable):
+class QuestionTable(SectionTable):
     """One question: `{ marker = ..., timepoint = ..., outcome = ... }`."""
 
     marker: Name
@@ -48,7 +48,7 @@ class QuestionTable(TomlTable):
     outcome: Name
 
 
-class AnalysisTable(TomlTable):
+class AnalysisTable(SectionTable):
     """[analysis]."""
 
     primary: QuestionTable | None = None
@@ -72,7 +72,7 @@ class AnalysisTable(TomlTable):
     seed: Count | None = None
 
 
-class CriterionTable(TomlTable):
+class CriterionTable(SectionTable):
     """`companion = { marker = ..., above = ... }`."""
 
     marker: Name
@@ -84,7 +84,7 @@ class CriterionTable(TomlTable):
     cv: Variation | None = None
 
 
-class CandidateTable(TomlTable):
+class CandidateTable(SectionTable):
     """[candidates.*]: a preset, a preset with changes, or a rule of the study's own."""
 
     preset: Text | None = None
@@ -102,7 +102,7 @@ class CandidateTable(TomlTable):
     source: Text | None = None
 
 
-class ExVivoTable(TomlTable):
+class ExVivoTable(SectionTable):
     """[exvivo]."""
 
     readouts: list[Name] | None = None

@@ -30,11 +30,11 @@ from cytosepsis.config.sample_sheets import (
     read_overrides,
     read_samples,
 )
-from cytosepsis.config.study_file import StudyFile, read_study_file
-from cytosepsis.config.toml_sections import FILE, key_path
+from cytosepsis.config.study_file import FILE, StudyFile, key_path, read_study_file
 from cytosepsis.config.twins import near_twins
 from cytosepsis.errors import StudyError
 from cytosepsis.protocol import (
+    ChartSettings,
     Measurement,
     Patient,
     Sample,
@@ -135,6 +135,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         primary_marker=primary,
         outcomes=outcomes,
         analyses=analyses,
+        control_charts=ChartSettings(**file.given("control_charts")),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),
         **file.study.given(

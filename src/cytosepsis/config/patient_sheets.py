@@ -10,8 +10,7 @@ from cytosepsis.config.cells import Cells, Reading, point_decimals
 from cytosepsis.config.clock import precedes
 from cytosepsis.config.problems import listed, nearest
 from cytosepsis.config.sample_sheets import GROUPS
-from cytosepsis.config.study_file import StudyFile
-from cytosepsis.config.toml_sections import FILE, key_path
+from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.protocol import Exposure, Group, Measurement, Patient
 from cytosepsis.sheets import Sheet
 

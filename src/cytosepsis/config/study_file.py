@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import ValidationError
 
 from cytosepsis.config.problems import Problems, listed, nearest
-from cytosepsis.config.toml_sections import FILE, Kind, TomlTable, checked, short
+from cytosepsis.config.sections import (
+    SINGLE,
+    AssayTable,
+    CountingLotTable,
+    LotTable,
+    MarkerTable,
+    OutcomeTable,
+    SectionTable,
+    StudyTable,
+    WindowTable,
+)
 
+FILE = "study.toml"
 SECTIONS = (
     "study",
     "timepoints",
@@ -26,170 +36,10 @@ SECTIONS = (
     "analysis",
     "candidates",
     "exvivo",
+    *SINGLE,
 )
+
 MAX_BYTES = 4 * 2**20  # a study.toml is written by hand
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def ascending(values: list[float]) -> list[float]:
-    """Refuse numbers that do not ascend."""
-    if any(low >= high for low, high in pairwise(values)):
-        raise ValueError("wanted ascending numbers, each once")
-    return values
-
-
-def _not_descending(values: list[float]) -> list[float]:
-    if values[0] > values[1]:
-        raise ValueError("wanted the first number not above the second")
-    return values
-
-
-def _distinct(values: list[float]) -> list[float]:
-    if len(set(values)) < len(values):
-        raise ValueError("wanted every level once")
-    return values
-
-
-Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(ascending)]
-Days = Annotated[
-    list[Annotated[float, Field(ge=1)]],
-    Field(min_length=2, max_length=2),
-    AfterValidator(_not_descending),
-]
-StatisticName = Literal["median", "geometric_mean"]
-
-
-class StudyTable(TomlTable):
-    """[study]."""
-
-    name: Text
-    samples: Text
-    beads: Text | None = None
-    clinical: Text | None = None
-    measurements: Text | None = None
-    exposures: Text | None = None
-    overrides: Text | None = None
-    roots: list[Text] = Field(default_factory=list)
-    baseline: Text | None = None
-    bead_max_age_hours: Positive | None = None
-    timezone: Text | None = None
-    date_format: Text | None = None
-    assay_cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    primary_marker: Text | None = None
-    compare_across_lysis: bool | None = None
-    compare_across_sites: bool | None = None
-
-
-class LotTable(TomlTable):
-    """[bead_lots.*]."""
-
-    pe_molecules: Annotated[list[Positive], Field(min_length=3), AfterValidator(_distinct)]
-    expires: date | None = None
-
-
-class AbcTable(TomlTable):
-    """[assays.*.abc]."""
-
-    population: Text
-    channel: Text
-    statistic: StatisticName | None = None
-    pe_per_antibody: Positive | None = None
-    min_events: Count | None = None
-    cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
-
-
-class LimitsTable(TomlTable):
-    """[assays.*.limits]."""
-
-    recommended_cells: Count | None = None
-    saturated_fraction: Fraction | None = None
-    staining_delay_hours: dict[str, Positive] | None = None
-    voltage_tolerance: Annotated[float, Field(ge=0)] | None = None
-    bead_recovery: Around | None = None
-    bead_slope: Around | None = None
-    bead_slope_fail: Around | None = None
-    bead_r_squared: Fraction | None = None
-    bead_level_events: Count | None = None
-    bead_level_events_fail: Count | None = None
-    bead_level_cv: Positive | None = None
-
-
-class CountingLotTable(TomlTable):
-    """[counting_lots.*]."""
-
-    beads_per_tube: Positive | None = None
-    beads_per_ul: Positive | None = None
-    cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    expires: date | None = None
-
-
-class CountingTable(TomlTable):
-    """[assays.*.counting]."""
-
-    beads: Text | None = None
-    bead_doublets: Text | None = None
-    blood_count: Text | None = None
-    blood_count_share: Text | None = None
-    of: Text | None = None
-    blood_count_hours: Positive | None = None
-    blood_count_cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    min_beads: Count | None = None
-    recommended_beads: Count | None = None
-    bead_doublet_fraction: Fraction | None = None
-    lymphosum: Names | None = None
-    lymphosum_of: Text | None = None
-    lymphosum_limits: Around | None = None
-    t_sum: Names | None = None
-    t_sum_of: Text | None = None
-    t_sum_limits: Around | None = None
-    duplicate_tolerance: Fraction | None = None
-
-
-class AssayTable(TomlTable):
-    """[assays.*]."""
-
-    compensation: Text
-    gating: Text
-    channels: dict[str, Names] = Field(default_factory=dict)
-    abc: AbcTable | None = None
-    limits: LimitsTable | None = None
-    statistics: dict[str, Names] = Field(default_factory=dict)
-    truncated: Literal["refuse", "allow"] = "refuse"
-    counting: CountingTable | None = None
-
-
-class MarkerTable(TomlTable):
-    """[markers.*]."""
-
-    assay: Names | None = None
-    kind: Literal["abc", "intensity", "fraction", "count", "measurement"]
-    population: Text | None = None
-    channel: Text | None = None
-    of: Text | None = None
-    measurement: Text | None = None
-    unit: str | None = None
-    statistic: StatisticName | None = None
-
-
-class OutcomeTable(TomlTable):
-    """[outcomes.*]."""
-
-    event_day: Text
-    competing_day: Annotated[list[Text], BeforeValidator(_as_list)] = Field(default_factory=list)
-    observed_until: Text | None = None
-    horizon: Positive | None = None
-
-
-class _Window(TomlTable):
-    days: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +53,17 @@ class StudyFile:
     assays: dict[str, AssayTable]
     markers: dict[str, MarkerTable]
     outcomes: dict[str, OutcomeTable]
+    single: dict[str, SectionTable]  # sections that are one table, those that are there
     # section -> its keys, and assay -> its roles, those that could not be read included: what is
     # declared wrongly is reported once, and not again as unknown wherever it is used
     names: dict[str, tuple[str, ...]]
     roles: dict[str, tuple[str, ...]]
-    # sections as they stand, of which `analysis_sections` says what they may hold
+    # sections as they stand; `analysis_sections` says what three of them may hold
     raw: dict[str, dict[str, Any]]
+
+    def given(self, section: str) -> dict[str, Any]:
+        """Collect the keys that a section of one table sets; none where it is not there."""
+        return self.single[section].given() if section in self.single else {}
 
 
 def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
@@ -238,10 +93,24 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         assays=_all(AssayTable, "assays", tables, problems),
         markers=_all(MarkerTable, "markers", tables, problems),
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
+        single=_single(tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
         roles={name: _roles(table) for name, table in tables["assays"].items()},
         raw=tables,
     )
+
+
+def key_path(keys: Iterable[object]) -> str:
+    """Write a place in study.toml as TOML would: `assays.mhladr.abc.cutoffs[1]`."""
+    text = ""
+    for key in keys:
+        if isinstance(key, int):
+            text += f"[{key}]"
+            continue
+        name = str(key)
+        bare = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+        text += f".{bare}" if text else bare
+    return text
 
 
 def _document(path: Path, problems: Problems) -> dict[str, Any] | None:
@@ -276,7 +145,7 @@ def _table(document: Mapping[str, Any], section: str, problems: Problems) -> dic
     value = document.get(section, {})
     if isinstance(value, dict):
         return value
-    problems.error(FILE, section, f"found {short(value)}; wanted a section, [{section}].")
+    problems.error(FILE, section, f"found {_short(value)}; wanted a section, [{section}].")
     return {}
 
 
@@ -288,17 +157,123 @@ def _roles(assay: Any) -> tuple[str, ...]:
 def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:
     windows = {}
     for name, days in table.items():
-        window = checked(_Window, {"days": days}, ("timepoints", name), problems, skipped=1)
+        window = checked(WindowTable, {"days": days}, ("timepoints", name), problems)
         if window is not None:
             windows[name] = (window.days[0], window.days[1])
     return windows
 
 
+def _single(tables: Mapping[str, dict[str, Any]], problems: Problems) -> dict[str, SectionTable]:
+    found = {
+        name: checked(kind, tables[name], (name,), problems)
+        for name, kind in SINGLE.items()
+        if tables[name]
+    }
+    return {name: table for name, table in found.items() if table is not None}
+
+
+_Kind = TypeVar("_Kind", bound=SectionTable)
+
+
 def _all(
-    kind: type[Kind], section: str, tables: Mapping[str, dict[str, Any]], problems: Problems
-) -> dict[str, Kind]:
+    kind: type[_Kind], section: str, tables: Mapping[str, dict[str, Any]], problems: Problems
+) -> dict[str, _Kind]:
     found = {
         name: checked(kind, table, (section, name), problems)
         for name, table in tables[section].items()
     }
     return {name: table for name, table in found.items() if table is not None}
+
+
+def checked(
+    kind: type[_Kind], table: Any, place: tuple[str, ...], problems: Problems
+) -> _Kind | None:
+    """Check one table; its faulty keys are reported and the rest is read without them.
+
+    None where what is left lacks something that is needed.
+    """
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    for fault in faults:
+        where = fault["loc"] if kind is not WindowTable else fault["loc"][1:]
+        problems.error(FILE, key_path((*place, *where)), _message(kind, fault))
+    if not isinstance(table, dict):
+        return None
+    for fault in faults:
+        table = _without(table, fault["loc"])
+    try:
+        return kind.model_validate(table)
+    except ValidationError:
+        return None
+
+
+def _without(table: dict[str, Any], location: tuple[int | str, ...]) -> dict[str, Any]:
+    """Copy a table without the innermost key that a fault names."""
+    key, *rest = location
+    if key not in table:
+        return table
+    inner = table[str(key)]
+    kept = {name: value for name, value in table.items() if name != key}
+    if isinstance(inner, dict) and rest and rest[0] in inner:
+        kept[str(key)] = _without(inner, tuple(rest))
+    return kept
+
+
+_WANTED = {
+    "string_type": "wanted a text in quotes",
+    "float_type": "wanted a number",
+    "int_type": "wanted a whole number",
+    "int_from_float": "wanted a whole number",
+    "bool_type": "wanted true or false",
+    "list_type": "wanted a list, [..]",
+    "dict_type": "wanted a table of keys and values",
+    "model_type": "wanted a table of keys and values",
+    "date_type": "wanted a date without quotes, such as 2027-01-31",
+    "finite_number": "wanted a finite number",
+    "string_too_short": "wanted a text that is not empty",
+    "greater_than": "wanted more than {gt:g}",
+    "greater_than_equal": "wanted {ge:g} or more",
+    "less_than": "wanted less than {lt:g}",
+    "less_than_equal": "wanted {le:g} or less",
+    "literal_error": "wanted {expected}",
+    "too_short": "wanted {min_length} or more values",
+    "too_long": "wanted at most {max_length} values",
+    "value_error": "{error}",
+}
+
+
+def _message(kind: type[SectionTable], fault: Any) -> str:
+    """Say what was found and wanted, in words of the file rather than of the library."""
+    if fault["type"] == "missing":
+        return "is needed and not there."
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(kind, fault["loc"][:-1])
+        name = str(fault["loc"][-1])
+        return f"is no key that is known.{nearest(name, known)} Keys here: {listed(known, 20)}."
+    wanted = _WANTED.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
+    hint = ""
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        hint = nearest(fault["input"], re.findall(r"'([^']*)'", wanted))
+    return f"found {_short(fault['input'])}; {wanted}.{hint}"
+
+
+def _keys_at(kind: type[SectionTable], location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """List the known keys of the table that a fault lies in."""
+    for key in location:
+        known = kind.model_fields.get(str(key))
+        kind = (None if known is None else _table_in(known.annotation)) or kind
+    return tuple(kind.model_fields)
+
+
+def _table_in(annotation: Any) -> type[SectionTable] | None:
+    """Find the table that a key holds, itself or in a list or under names."""
+    if isinstance(annotation, type) and issubclass(annotation, SectionTable):
+        return annotation
+    return next((t for t in map(_table_in, get_args(annotation)) if t is not None), None)
+
+
+def _short(value: object) -> str:
+    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= 60 else text[:57] + "…"
