@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
+    from cytosepsis.report.build import Report, write_report
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -85,6 +86,7 @@ _HOMES = {
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
+    "report.build": ("Report", "write_report"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (
@@ -123,6 +125,7 @@ __all__ = [
     "Problem",
     "Progress",
     "RawEvents",
+    "Report",
     "Results",
     "Sample",
     "SampleFailure",
@@ -155,6 +158,7 @@ __all__ = [
     "spillover_of",
     "write_fcs",
     "write_gatingml",
+    "write_report",
 ]
 
 

@@ -41,7 +41,7 @@ from cytosepsis.transforms import Logicle, Transform
 Roles = Mapping[str, Sequence[str]]
 Key = tuple[str, tuple[Axis, ...]]  # a population and the axes it is seen on
 
-SINGLE_BEADS = f"{ROOT}/single_beads"  # as `bead_scatter` finds them
+SINGLE_BEADS = f"{ROOT}/single beads"  # as `bead_scatter` finds them
 N_BEAD_BINS = 512  # levels are narrow: a CV of 2 % is a hundredth of a decade
 
 # For intensities that no gate looks at: four and a half decades, half of one around zero.

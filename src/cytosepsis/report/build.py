@@ -16,6 +16,7 @@ from typing import get_args
 
 from cytosepsis import __version__
 from cytosepsis.errors import CytosepsisError
+from cytosepsis.report.analysis_pages import analyses_of, analysis_links, analysis_page
 from cytosepsis.report.bead_pages import BeadRows, bead_page, beads_page, gather_beads
 from cytosepsis.report.drawing import require_extra, style
 from cytosepsis.report.names import page_names
@@ -116,8 +117,9 @@ def write_report(
     every: list[PatientRows | BeadRows] = [*shown, *beads]
     drawings = [Drawing(_part_of(site, rows), rows, export) for rows in every]
     with _Folder(folder) as place:
-        for name, html in _plain_pages(site, source, everyone, beads):
-            place.write(name, html.encode())
+        with style():
+            for name, html in _plain_pages(site, source, everyone, beads):
+                place.write(name, html.encode())
         for done, pages in enumerate(_drawn(drawings, workers), 1):
             for name, content in pages.items():
                 place.write(name, content)
@@ -167,6 +169,8 @@ def _plain_pages(
     yield "patients.html", patients_page(site, patients)
     if beads:
         yield "beads.html", beads_page(site, beads)
+    for analysis in analyses_of(source):
+        yield f"{analysis.name}.html", analysis_page(site, source, analysis)
     yield "provenance.html", provenance_page(site, source.results.run)
 
 
@@ -175,6 +179,7 @@ def _site(source: Source, patients: list[PatientRows], beads: list[BeadRows]) ->
     links = [Link("overview", "Overview", INDEX), Link("patients", "Patients", "patients.html")]
     if beads:
         links.append(Link("beads", "Bead runs", "beads.html"))
+    links += analysis_links(source)
     links.append(Link("provenance", "Provenance", "provenance.html"))
     names = page_names(p.patient_id for p in patients)
     return Site(

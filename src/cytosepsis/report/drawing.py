@@ -1,4 +1,4 @@
-"""The one door to matplotlib: how figures look, and figures as SVG, PNG or PDF.
+"""How figures look, and a figure as an image that lies in its page.
 
 Colours are Okabe and Ito's, densities are viridis: both are told apart by colour-blind readers and
 in grey. Text of figures is never taken for formulas, whatever dollar signs a channel name has.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cytosepsis.flags import FLAGS
+from cytosepsis.report.analysis_pages import analyses_missing, label_of
 from cytosepsis.report.html import Grid, Head, render
 from cytosepsis.report.site import Site, filtered
 from cytosepsis.report.source import Row, Source, codes_of
@@ -47,7 +48,7 @@ def overview_page(site: Site, source: Source) -> str:
         tasks=[tasks for tasks in _tasks(site, source) if tasks.items],
         flags=list(_flags(samples)),
         grid=_grid(site, source, samples),
-        unused=source.rows("unused"),
+        missing=[(a.name, label_of(a), a.purpose) for a in analyses_missing(source)],
     )
 
 

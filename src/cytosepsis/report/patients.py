@@ -14,8 +14,8 @@ from cytosepsis.report.source import Row, Source, flags_of
 from cytosepsis.report.trajectory import Trajectory, trajectory_of, trajectory_uri
 
 SAMPLES_PER_PAGE = 12  # each has some 0.1 MB of pictures
-PICTURE = (283, 250)  # CSS pixels
-HISTOGRAM = (283, 182)
+PICTURE = (274, 242)  # CSS pixels
+HISTOGRAM = (274, 177)
 
 
 @dataclass(frozen=True, slots=True)
