@@ -125,7 +125,7 @@ def _sketches(plan: GatingPlan) -> dict[Key, _Sketch]:
         axes = axes_of(gate)[:2]
         if not axes:
             continue
-        mirrored = (gate.parent, axes[::-1]) in sketches
+        mirrored = (gate.parent, axes) not in sketches and (gate.parent, axes[::-1]) in sketches
         sketch = sketches.setdefault((gate.parent, axes[::-1] if mirrored else axes), _Sketch())
         outline = _outline(gate)
         sketch.outlines.append(_mirror(outline) if mirrored else outline)
