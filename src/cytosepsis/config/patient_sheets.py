@@ -11,20 +11,10 @@ from cytosepsis.config.clock import precedes
 from cytosepsis.config.problems import listed, nearest
 from cytosepsis.config.sample_sheets import GROUPS
 from cytosepsis.config.study_file import FILE, StudyFile, key_path
-from cytosepsis.protocol import Exposure, Group, Measurement, Patient
+from cytosepsis.protocol import DAY_COLUMNS, Exposure, Group, Measurement, Patient
 from cytosepsis.sheets import Sheet
 
 CLINICAL_COLUMNS = ("patient_id", "shock_onset", "age", "group")
-# Days on the scale of the timepoints: numbers, wherever they stand.
-DAY_COLUMNS = (
-    "followup_days",
-    "death_day",
-    "icu_discharge_day",
-    "infection_day",
-    "fungal_day",
-    "cmv_day",
-    "hsv_day",
-)
 MEASUREMENT_COLUMNS = ("patient_id", "drawn_at", "timepoint", "name", "value", "unit")
 _LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 EXPOSURE_COLUMNS = ("patient_id", "drug", "dose", "unit", "start", "stop")
