@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cytosepsis.analysis.registry import Analysis
     from cytosepsis.protocol import Study
 
-_CODE = ("analysis", "tables", "quantify", "protocol.py", "cohort_rules.py", "answers.py")  # what decides an analysis, of ours
+_CODE = ("analysis", "tables", "quantify", "protocol.py", "cohort_rules.py", "answers.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,9 +111,9 @@ RULES = (
     ),
 )
 
-# Milligrams that equal 5 mg of prednisolone as a glucocorticoid: a third of the equivalents of 15 mg
-# in the US label of prednisolone oral solution. Deflazacort is not in it: 6 mg is what is commonly
-# given. A study extends or replaces them.
+# Milligrams that equal 5 mg of prednisolone as a glucocorticoid: a third of the equivalents of 15
+# mg in the US label of prednisolone oral solution. Deflazacort is not in it: 6 mg is what is
+# commonly given. A study extends or replaces them.
 STEROIDS: tuple[tuple[str, float], ...] = (
     ("prednisolone", 5.0),
     ("prednisone", 5.0),

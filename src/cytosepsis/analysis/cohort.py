@@ -16,7 +16,7 @@ from cytosepsis.analysis.courses import Course, course_of
 from cytosepsis.analysis.eligibility import Evidence, Finding, Judged, judge
 from cytosepsis.analysis.troubles import Trouble, day_troubles
 from cytosepsis.codec import encode
-from cytosepsis.cohort_rules import RULES
+from cytosepsis.cohort_rules import RULES, OwnRule, Rule
 from cytosepsis.protocol import Exposure, Measurement, Patient, Study, instant
 from cytosepsis.tables.schemas import frame
 from cytosepsis.tables.timepoints import Moment, place
@@ -69,13 +69,14 @@ def _gather(
         if patient.patient_id in set(people):
             troubles[patient.patient_id] += day_troubles(patient, study)
     for patient in study.later_episodes:
-        text = f"a further admission, episode {dict(patient.values).get('episode_id')}"
-        found = Trouble("clinical", "episode_id", None, "several_rows", f"{text}; the first counts.")
+        episode = dict(patient.values).get("episode_id")
+        text = "a further admission; the first counts."
+        found = Trouble("clinical", "episode_id", episode, "several_rows", text)
         troubles[patient.patient_id].append(found)
     courses = _courses(study, troubles)
     for name in courses.keys() - set(people):
-        text = "courses are listed of a patient who stands in no other sheet"
-        troubles[name].append(Trouble("exposures", "patient_id", name, "unknown_patient", f"{text}."))
+        text = "courses are listed of a patient who stands in no other sheet."
+        troubles[name].append(Trouble("exposures", "patient_id", name, "unknown_patient", text))
     neutrophils = _neutrophils(study, clinical, troubles)
     firsts = _readmissions(study, people, clinical)
     return {
@@ -198,8 +199,7 @@ def _cohort_frame(
 
 
 def _rules_frame(study: Study, judged: Mapping[str, Judged]) -> pl.DataFrame:
-    told = {rule.name: (rule.meaning, rule.source) for rule in RULES}
-    told |= {rule.name: (rule.meaning, rule.source) for rule in study.cohort.own}
+    asked = _asked(study)
     rows = [(name, finding) for name, one in judged.items() for finding in one.findings]
     return frame(
         COHORT_RULES.columns,
@@ -210,8 +210,8 @@ def _rules_frame(study: Study, judged: Mapping[str, Judged]) -> pl.DataFrame:
             "outcome": [finding.outcome for _, finding in rows],
             "found": [finding.found for _, finding in rows],
             "reason": [finding.reason for _, finding in rows],
-            "meaning": [told[finding.rule][0] for _, finding in rows],
-            "source": [told[finding.rule][1] for _, finding in rows],
+            "meaning": [asked[finding.rule].meaning for _, finding in rows],
+            "source": [asked[finding.rule].source for _, finding in rows],
         },
     )
 
@@ -234,9 +234,7 @@ def _flow_frame(
     left = len(judged)
     for step in (*_attributed(judged, "fails", study), *_attributed(judged, "unknown", study)):
         left -= step.n
-        steps.append(
-            _Step(step.stage, step.meaning, step.n, step.n_any, left, step.rule)
-        )
+        steps.append(_Step(step.stage, step.meaning, step.n, step.n_any, left, step.rule))
     steps.append(_Step("included", "every rule passes", left, n_left=left))
     analysed = set(cohort.filter("analysed")["patient_id"])
     whom = f'[cohort] analyses = "{study.cohort.analyses}"'
@@ -257,13 +255,17 @@ def _attributed(judged: Mapping[str, Judged], outcome: str, study: Study) -> Ite
     concerned = [_of(one, outcome) for one in judged.values() if one.verdict == verdict]
     first = Counter(rules[0] for rules in concerned)
     every = Counter(rule for rules in concerned for rule in rules)
-    meanings = {rule.name: rule.meaning for rule in (*RULES, *study.cohort.own)}
-    kinds = {rule.name: rule.kind for rule in (*RULES, *study.cohort.own)}
-    for rule, meaning in meanings.items():
-        if every[rule]:
-            not_ = "not " if kinds[rule] == "include" and outcome == "fails" else ""
-            text = f"{not_}{meaning}" if outcome == "fails" else f"not known: {meaning}"
-            yield _Step(stage, text, first[rule], every[rule], rule=rule)
+    for name, rule in _asked(study).items():
+        if every[name]:
+            prefix = "not known: " if outcome == "unknown" else ""
+            if outcome == "fails" and rule.kind == "include":
+                prefix = "not: "
+            yield _Step(stage, f"{prefix}{rule.meaning}", first[name], every[name], rule=name)
+
+
+def _asked(study: Study) -> dict[str, Rule | OwnRule]:
+    """Every rule by its name, in the order in which they are applied."""
+    return {**{rule.name: rule for rule in RULES}, **{rule.name: rule for rule in study.cohort.own}}
 
 
 def _problems_frame(people: Sequence[str], troubles: Mapping[str, list[Trouble]]) -> pl.DataFrame:

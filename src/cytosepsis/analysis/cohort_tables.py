@@ -26,8 +26,8 @@ COHORT = Table(
         _PATIENT,
         _text(
             "verdict",
-            "`exclude`: a rule fails. `unknown`: none fails, and of one it is not known. `include`: "
-            "every rule passes.",
+            "`exclude`: a rule fails. `unknown`: none fails, and of one it is not known. "
+            "`include`: every rule passes.",
         ),
         _text("reasons", "Every rule that fails, else is not known, with why; `; `-joined."),
         _text("failed_rules", "Rules that fail, `;`-joined."),

@@ -118,7 +118,8 @@ def course_of(exposure: Exposure, rules: CohortRules) -> Course:
         column = "start" if start is None else "stop"
         text = f"is empty: of {exposure.drug} only what is dated is certain"
         troubles.append(Trouble("exposures", column, None, "course_undated", text))
-    return Course(exposure.drug, kind, (first, last) if first and last else None, (start, stop), daily, tuple(troubles))
+    certain = (first, last) if first and last else None
+    return Course(exposure.drug, kind, certain, (start, stop), daily, tuple(troubles))
 
 
 def steroids_before(
@@ -217,8 +218,8 @@ def _daily_dose(exposure: Exposure, days: int | None) -> tuple[float | None, lis
         if unit in {mass + word for word in _DAY_WORDS}:
             return exposure.dose * factor, []
         # On a single day the dose of the day and that of the course are one.
-        if (unit in {mass + word for word in _TOTAL_WORDS} and days) or (unit == mass and days == 1):
-            assert days is not None
+        of_course = unit in {mass + word for word in _TOTAL_WORDS} or (unit == mass and days == 1)
+        if of_course and days is not None:
             return exposure.dose * factor / days, []
     wanted = "mg/day, g/day, µg/day, or mg total of a course with both dates"
     if unit in _MILLIGRAMS:

@@ -6,7 +6,7 @@ inclusion counts, and the contradiction is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -96,7 +96,9 @@ class Judged:
     def verdict(self) -> Literal["include", "exclude", "unknown"]:
         """Excluded by any rule that fails; included where every rule passes."""
         outcomes = {finding.outcome for finding in self.findings}
-        return "exclude" if "fails" in outcomes else "unknown" if "unknown" in outcomes else "include"
+        return (
+            "exclude" if "fails" in outcomes else "unknown" if "unknown" in outcomes else "include"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,9 @@ class _Case:
             return "unknown", _not_told(column, text), text
         if met is False and diagnosis:
             self.told.trouble("septic_shock", "contradiction", f"yes, where {column} is {text}")
-        return ("passes", f"{column}: {text}", text) if met else ("fails", f"{column}: {text}", text)
+        return (
+            ("passes", f"{column}: {text}", text) if met else ("fails", f"{column}: {text}", text)
+        )
 
     def _answer(self, column: str) -> _Said:
         """An exclusion that one column answers."""
@@ -242,9 +246,7 @@ class _Case:
                 return "fails", f"cancer is {text}, and cancer_status {status}", status
             return "passes", f"cancer: {text}", text
         counts = self.rules.cancer_solid if kind == "solid" else self.rules.cancer_blood
-        years = (
-            self.rules.cancer_solid_years if kind == "solid" else self.rules.cancer_blood_years
-        )
+        years = self.rules.cancer_solid_years if kind == "solid" else self.rules.cancer_blood_years
         if status is None:
             if len(counts) == len(_CANCER) and years is None:
                 return "fails", f"{kind} cancer, in any state", kind
@@ -296,9 +298,8 @@ class _Case:
         if given:
             if outcome == "passes":
                 self.told.trouble(column, "contradiction", "no, where a course is listed")
-            names = ", ".join(
-                dict.fromkeys(c.drug for c in self.evidence.courses if c.kind == "immunosuppressant")
-            )
+            drugs = [c.drug for c in self.evidence.courses if c.kind == "immunosuppressant"]
+            names = ", ".join(dict.fromkeys(drugs))
             return "fails", f"given before admission: {names}", names
         if given is None and outcome != "fails":
             return "unknown", "a course is listed, but not whether before admission", found

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from cytosepsis.analysis.cohort import cohort_frames
+from cytosepsis.analysis.cohort_tables import COHORT, COHORT_FLOW, COHORT_PROBLEMS, COHORT_RULES
+from cytosepsis.analysis.troubles import TROUBLE_CODES
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
 from cytosepsis.analysis.visits import visits_frame
 from cytosepsis.protocol import Study
@@ -34,7 +37,15 @@ class Analysis:
 
 
 def _cohort(study: Study, tables: Frames) -> Frames:
-    return {"visits": visits_frame(study, tables["samples"], tables["marker_values"])}
+    visits = visits_frame(study, tables["samples"], tables["marker_values"])
+    frames = cohort_frames(study, visits)
+    return {
+        "cohort": frames.cohort,
+        "cohort_rules": frames.rules,
+        "cohort_flow": frames.flow,
+        "cohort_problems": frames.problems,
+        "visits": visits,
+    }
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -43,10 +54,10 @@ ANALYSES: dict[str, Analysis] = {
         Analysis(
             name="cohort",
             purpose="Who is in the study, and which visits took place.",
-            tables=(VISITS,),
+            tables=(COHORT, COHORT_RULES, COHORT_FLOW, COHORT_PROBLEMS, VISITS),
             reads=("samples", "marker_values"),
             compute=_cohort,
-            codes=VISIT_CODES,
+            codes=TROUBLE_CODES | VISIT_CODES,
         ),
     )
 }

@@ -24,7 +24,7 @@ class Trouble:
 
 
 TROUBLE_CODES = {
-    "unreadable": "A cell of an eligibility column is not what is meant there; it counts as not given.",
+    "unreadable": "A cell of an eligibility column cannot be understood; it counts as not given.",
     "impossible": "A value that cannot be; it counts as not given.",
     "contradiction": "Two statements contradict each other; the one against inclusion counts.",
     "before_onset": "A day of an outcome lies before day 1, which begins with shock onset.",
