@@ -124,6 +124,7 @@ def entry(name: str = "s1", part: str = "p", record: str = "{}") -> Entry:
         sha256="ab",
         digest="sha256",
         code="c",
+        plots=False,
         settled=True,
         record_type="SampleResult",
         record=record,
@@ -173,7 +174,7 @@ def test_committed_outcomes_survive_a_kill(tmp_path: Path) -> None:
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.set_fact("schema", "99")
-    with pytest.raises(StoreError, match=r"schema 99, this version writes 1\. Use --fresh"):
+    with pytest.raises(StoreError, match=r"schema 99, this version writes 2\. Use --fresh"):
         Journal(tmp_path / "j")
 
 

@@ -33,7 +33,9 @@ from cytosepsis.tasks import Order, SampleTask, code_digest, works_of
 # What a file says is what happens when it is measured: the fakes below stand for the analysis.
 
 
-def fake_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
+def fake_sample(
+    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
+) -> SampleOutcome:
     path = Path(sample.path)
     with (path.parent / "calls.log").open("a") as log:
         log.write(f"{sample.sample_id}\n")
@@ -70,7 +72,7 @@ def fake_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleO
     return SampleResult(sample.sample_id, assay.name, sha256, n, (root,), (), None, ())
 
 
-def fake_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
+def fake_beads(task: BeadTask, *, digest: bool = True, plots: bool = False) -> BeadRunResult:
     return BeadRunResult(
         task.bead_run.bead_run,
         channel=task.accepted[0],

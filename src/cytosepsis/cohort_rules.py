@@ -18,7 +18,7 @@ class Rule:
 
     name: str
     kind: Kind
-    meaning: str
+    meaning: str  # with the names of settings of `CohortRules` in braces
     source: str
     columns: tuple[str, ...]  # of the clinical sheet
 
@@ -28,7 +28,7 @@ _GRID = "GRID, NCT02361528"
 _REGISTRY = "registry entry of the study, NCT04067674"
 
 RULES = (
-    Rule("adult", "include", "at least `minimum_age` years old", _REGISTRY, ("age",)),
+    Rule("adult", "include", "at least {minimum_age:g} years old", _REGISTRY, ("age",)),
     Rule(
         "infection_site",
         "include",
@@ -57,11 +57,11 @@ RULES = (
         _REGISTRY,
         ("systemic_inflammatory_response", "septic_shock"),
     ),
-    Rule("hiv", "exclude", "HIV (`hiv_rule`)", f"{_REGISTRY}; {_GRID}", ("hiv", "hiv_cd4")),
+    Rule("hiv", "exclude", "HIV ({hiv_rule})", f"{_REGISTRY}; {_GRID}", ("hiv", "hiv_cd4")),
     Rule(
         "cancer",
         "exclude",
-        "cancer (`cancer_solid`, `cancer_blood`, years of remission)",
+        "cancer",
         f"{_REGISTRY}; {_PILOT}; {_GRID}",
         ("cancer", "cancer_status", "cancer_remission_years"),
     ),
@@ -75,8 +75,8 @@ RULES = (
     Rule(
         "steroids",
         "exclude",
-        "corticosteroids before admission above `steroid_daily_mg` or (`steroid_rule`) "
-        "`steroid_cumulative_mg` of prednisolone",
+        "corticosteroids before admission above {steroid_daily_mg:g} mg/day {steroid_rule} "
+        "{steroid_cumulative_mg:g} mg in {steroid_look_back_days} days, as prednisolone",
         f"{_REGISTRY} (or); {_PILOT} and {_GRID} (and); limits: Stuck 1989, "
         "10.1093/clinids/11.6.954",
         ("steroids_before_admission", "icu_admission"),
@@ -91,21 +91,21 @@ RULES = (
     Rule(
         "aplasia",
         "exclude",
-        "aplasia: neutrophils below `neutrophils_below`",
+        "aplasia: neutrophils below {neutrophils_below:g}/mm³",
         f"{_REGISTRY}; {_GRID}",
         ("neutrophils", "aplasia"),
     ),
     Rule(
         "extracorporeal_circulation",
         "exclude",
-        "extracorporeal circulation within `extracorporeal_days` before admission",
+        "extracorporeal circulation within {extracorporeal_days} days before admission",
         f"{_REGISTRY}; {_PILOT}",
         ("extracorporeal_circulation", "extracorporeal_date", "icu_admission"),
     ),
     Rule(
         "readmission",
         "exclude",
-        "a later admission of a person who is counted already (`readmissions`)",
+        "a later admission of a person who is counted already",
         "one person is one observation",
         ("episode_id",),
     ),

@@ -16,7 +16,7 @@ from typing import Self
 
 from cytosepsis.errors import StoreError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _SHARE_OF_TIME = 10  # a commit of t seconds is followed by 10 t without one,
 _LONGEST_PAUSE = 0.2  # seconds, but never more: what a kill may cost
 
@@ -32,6 +32,7 @@ CREATE TABLE outcomes (
     sha256 TEXT,             -- null with --digest stat, or where the file could not be read
     digest TEXT NOT NULL,    -- sha256 or stat
     code TEXT NOT NULL,      -- digest of the computing code and its libraries
+    plots INTEGER NOT NULL,  -- 1: with what a report's pictures show
     settled INTEGER NOT NULL,-- 0: the failure may not repeat, the next run tries again
     record_type TEXT NOT NULL, -- its class
     record TEXT NOT NULL,    -- JSON of the frozen record
@@ -67,6 +68,7 @@ class Entry:
     sha256: str | None
     digest: str
     code: str
+    plots: bool
     settled: bool
     record_type: str
     record: str
@@ -124,7 +126,8 @@ class Journal:
         """What is kept under a key."""
         try:
             row = self._db.execute(
-                "SELECT path, size, mtime_ns, sha256, digest, code, settled, record_type, record"
+                "SELECT path, size, mtime_ns, sha256, digest, code, plots, settled, record_type,"
+                " record"
                 " FROM outcomes WHERE kind = ? AND name = ? AND part = ?",
                 (key.kind, key.name, key.part),
             ).fetchone()
@@ -132,9 +135,11 @@ class Journal:
             raise _damaged(self.path, error) from error
         if row is None:
             return None
-        path, size, mtime_ns, sha256, digest, code, settled, kind, record = row
+        path, size, mtime_ns, sha256, digest, code, plots, settled, kind, record = row
         stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
-        return Entry(key, path, stamp, sha256, digest, code, bool(settled), kind, record)
+        return Entry(
+            key, path, stamp, sha256, digest, code, bool(plots), bool(settled), kind, record
+        )
 
     def knows(self, key: Key) -> bool:
         """Whether anything is kept of a sample or bead run, under whatever part of the study."""
@@ -150,7 +155,7 @@ class Journal:
         """Keep an outcome in place of an earlier one of its key; committed soon."""
         stamp = entry.stamp
         self._write(
-            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.key.kind,
                 entry.key.name,
@@ -161,6 +166,7 @@ class Journal:
                 entry.sha256,
                 entry.digest,
                 entry.code,
+                int(entry.plots),
                 int(entry.settled),
                 entry.record_type,
                 entry.record,

@@ -26,6 +26,7 @@ Reason = Literal[
     "file_missing",  # it cannot be found now
     "code_changed",  # this package or a library that computes
     "digest_changed",  # the run before was made with another `digest`
+    "plots_missing",  # it was computed without plots, and they are wanted now
     "failed_before",  # a failure that may not repeat
 ]
 
@@ -37,6 +38,7 @@ class Judge:
     journal: Journal
     code: str
     digest: Digest
+    plots: bool = False
     hash_file: Callable[[str], str] = file_digest
 
     def reason(self, work: Work, stamp: Stamp | None) -> Reason | None:
@@ -53,6 +55,8 @@ class Judge:
             return "digest_changed"
         if not entry.settled:
             return "failed_before"
+        if self.plots and not entry.plots:
+            return "plots_missing"
         if entry.stamp == stamp and (entry.path == work.path or self.digest == "stat"):
             return None
         return None if self._has_same_bytes(entry, work, stamp) else "file_changed"

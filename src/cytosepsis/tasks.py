@@ -112,11 +112,14 @@ class Order:
     digest: bool
     content: str = ""  # what plan and matrix were when the run began; empty: not compared
     roots: tuple[Root, ...] = ()  # the study's folders, where another machine performs it
+    plots: bool = False  # whether what a report's pictures show is counted too
 
 
-def orders_of(works: Sequence[Work], *, digest: bool, roots: Sequence[Root] = ()) -> list[Order]:
+def orders_of(
+    works: Sequence[Work], *, digest: bool, plots: bool = False, roots: Sequence[Root] = ()
+) -> list[Order]:
     """The orders of units of work; with `roots`, for machines on which those may lie elsewhere."""
-    return [Order(work.task, digest, work.content, tuple(roots)) for work in works]
+    return [Order(work.task, digest, work.content, tuple(roots), plots) for work in works]
 
 
 def works_of(study: Study) -> tuple[Work, ...]:
@@ -131,8 +134,8 @@ def perform(order: Order) -> Outcome:
     except RootsError as error:
         return failure(order.task, code=error.code, message=error.message)
     if not isinstance(task, SampleTask):
-        return analyze_beads(task, digest=order.digest)
-    outcome = analyze_sample(task.sample, task.assay, digest=order.digest)
+        return analyze_beads(task, digest=order.digest, plots=order.plots)
+    outcome = analyze_sample(task.sample, task.assay, digest=order.digest, plots=order.plots)
     # Looked at after the work, so that whatever plan was read is the one that is named.
     if order.content and _contents(task.assay) != order.content:
         return failure(

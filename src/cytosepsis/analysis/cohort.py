@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import polars as pl
 
@@ -15,8 +15,9 @@ from cytosepsis.analysis.cohort_tables import COHORT, COHORT_FLOW, COHORT_PROBLE
 from cytosepsis.analysis.courses import Course, course_of
 from cytosepsis.analysis.eligibility import Evidence, Finding, Judged, judge
 from cytosepsis.analysis.troubles import Trouble, day_troubles
+from cytosepsis.analysis.visits import visits_frame
 from cytosepsis.codec import encode
-from cytosepsis.cohort_rules import RULES, OwnRule, Rule
+from cytosepsis.cohort_rules import RULES, CohortRules, OwnRule, Rule
 from cytosepsis.protocol import Exposure, Measurement, Patient, Study, instant
 from cytosepsis.tables.schemas import frame
 from cytosepsis.tables.timepoints import Moment, place
@@ -34,6 +35,19 @@ class CohortFrames:
     rules: pl.DataFrame
     flow: pl.DataFrame
     problems: pl.DataFrame
+
+
+def analyze_cohort(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The tables of `cytosepsis cohort`, from `samples` and `marker_values`."""
+    visits = visits_frame(study, tables["samples"], tables["marker_values"])
+    frames = cohort_frames(study, visits)
+    return {
+        "cohort": frames.cohort,
+        "cohort_rules": frames.rules,
+        "cohort_flow": frames.flow,
+        "cohort_problems": frames.problems,
+        "visits": visits,
+    }
 
 
 def cohort_frames(study: Study, visits: pl.DataFrame) -> CohortFrames:
@@ -264,8 +278,10 @@ def _attributed(judged: Mapping[str, Judged], outcome: str, study: Study) -> Ite
 
 
 def _asked(study: Study) -> dict[str, Rule | OwnRule]:
-    """Every rule by its name, in the order in which they are applied."""
-    return {**{rule.name: rule for rule in RULES}, **{rule.name: rule for rule in study.cohort.own}}
+    """Every rule by its name, with the study's settings in its words, in the order of applying."""
+    settings = {field.name: getattr(study.cohort, field.name) for field in fields(CohortRules)}
+    told = {rule.name: replace(rule, meaning=rule.meaning.format(**settings)) for rule in RULES}
+    return {**told, **{rule.name: rule for rule in study.cohort.own}}
 
 
 def _problems_frame(people: Sequence[str], troubles: Mapping[str, list[Trouble]]) -> pl.DataFrame:

@@ -119,3 +119,5 @@ COHORT_PROBLEMS = Table(
         _text("message", "The same in words."),
     ),
 )
+
+TABLES = (COHORT, COHORT_RULES, COHORT_FLOW, COHORT_PROBLEMS)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from cytosepsis.analysis.cohort import cohort_frames
-from cytosepsis.analysis.cohort_tables import COHORT, COHORT_FLOW, COHORT_PROBLEMS, COHORT_RULES
+from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
+from cytosepsis.analysis.cohort import analyze_cohort
+from cytosepsis.analysis.cohort_tables import TABLES as COHORT_TABLES
+from cytosepsis.analysis.control_charts import charts_frames
 from cytosepsis.analysis.troubles import TROUBLE_CODES
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
-from cytosepsis.analysis.visits import visits_frame
 from cytosepsis.protocol import Study
 from cytosepsis.tables.schemas import Table
 
@@ -36,28 +37,23 @@ class Analysis:
     libraries: tuple[str, ...] = ()  # beyond Polars: what it computes with
 
 
-def _cohort(study: Study, tables: Frames) -> Frames:
-    visits = visits_frame(study, tables["samples"], tables["marker_values"])
-    frames = cohort_frames(study, visits)
-    return {
-        "cohort": frames.cohort,
-        "cohort_rules": frames.rules,
-        "cohort_flow": frames.flow,
-        "cohort_problems": frames.problems,
-        "visits": visits,
-    }
-
-
 ANALYSES: dict[str, Analysis] = {
     analysis.name: analysis
     for analysis in (
         Analysis(
             name="cohort",
             purpose="Who is in the study, and which visits took place.",
-            tables=(COHORT, COHORT_RULES, COHORT_FLOW, COHORT_PROBLEMS, VISITS),
+            tables=(*COHORT_TABLES, VISITS),
             reads=("samples", "marker_values"),
-            compute=_cohort,
+            compute=analyze_cohort,
             codes=TROUBLE_CODES | VISIT_CODES,
+        ),
+        Analysis(
+            name="charts",
+            purpose="What must stay the same: beads, detectors, control blood, bead lots.",
+            tables=CHART_TABLES,
+            reads=("samples", "calibrations", "bead_levels", "abc"),
+            compute=charts_frames,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Commands that analyse a results folder: `cohort`."""
+"""Commands that analyse a results folder: `cohort`, `charts`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
@@ -29,11 +29,52 @@ def cohort(
     """Say who is in the study and why, and which visits took place."""
     with command():
         done = analyzed(results, study, "cohort", format)
-        if format == "table":
-            visits = done.tables["visits"]
-            missed = visits.filter(visits["status"] != "drawn")
-            shown = ["patient_id", "timepoint", "status", "reason"]
-            show_frame("visits without a value", missed, shown, file="visits.csv")
+        if format != "table":
+            return
+        flow = done.tables["cohort_flow"]
+        shown = ["stage", "rule", "timepoint", "n", "n_any", "n_left", "meaning"]
+        show_frame("The cohort, step by step", flow, shown, file="cohort_flow.csv")
+        patients = done.tables["cohort"]
+        typer.echo(f"Steroid rule: {' / '.join(patients['steroid_rule'].unique())}")
+        typer.echo("")
+        excluded = patients.filter(patients["verdict"] == "exclude")
+        show_frame("Excluded", excluded, ["patient_id", "reasons"], file="cohort.csv")
+        unknown = patients.filter(patients["verdict"] == "unknown")
+        show_frame("Not known", unknown, ["patient_id", "unknown_rules"], file="cohort.csv")
+        shown = ["patient_id", "sheet", "column", "found", "message"]
+        show_frame(
+            "To put right", done.tables["cohort_problems"], shown, file="cohort_problems.csv"
+        )
+        visits = done.tables["visits"]
+        missed = visits.filter(visits["status"] != "drawn")
+        shown = ["patient_id", "timepoint", "status", "reason"]
+        show_frame("Visits without a value", missed, shown, file="visits.csv")
+
+
+def charts(
+    results: Annotated[Path, RESULTS],
+    study: Annotated[Path | None, STUDY] = None,
+    format: Annotated[Format, FORMAT] = "table",
+) -> None:
+    """Judge what must stay the same: beads, detectors, control blood, one bead lot to the next."""
+    with command():
+        done = analyzed(results, study, "charts", format)
+        if format != "table":
+            return
+        judged = done.tables["control_charts"]
+        counts = judged["verdict"].value_counts(sort=True).iter_rows()
+        typer.echo("Runs on charts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts))
+        typer.echo("")
+        beyond = judged.filter(judged["verdict"].is_in(["rejected", "warning"]))
+        shown = ["acquired_at", "run", "quantity", "item", "value", "z", "rules", "verdict"]
+        show_frame("To look at", beyond.sort("acquired_at"), shown, file="control_charts.csv")
+        targets = done.tables["control_targets"]
+        missed = targets.filter(targets["verdict"] == "outside")
+        shown = ["sample_id", "patient_id", "abc", "target_low", "target_high"]
+        show_frame("Controls outside their target", missed, shown, file="control_targets.csv")
+        bridges = done.tables["lot_bridges"]
+        shown = ["old_lot", "new_lot", "cytometer", "n_samples", "bias", "verdict"]
+        show_frame("From one bead lot to the next", bridges, shown, file="lot_bridges.csv")
 
 
 def analyzed(results: Path, study: Path | None, name: str, format: Format) -> Analyzed:
@@ -57,7 +98,7 @@ def show_frame(title: str, frame: pl.DataFrame, columns: list[str], *, file: str
     if frame.is_empty():
         return
     rows = frame.select(columns).head(MAX_ROWS)
-    show_table(f"{title}: {frame.height}", columns, rows.iter_rows())
+    show_table(f"{title} ({frame.height})", columns, rows.iter_rows())
     if frame.height > MAX_ROWS:
         typer.echo(safe(f"  … and {frame.height - MAX_ROWS} more: see {file}"))
     typer.echo("")

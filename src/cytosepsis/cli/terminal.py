@@ -101,10 +101,9 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in kept:
         table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(file=sys.stdout, highlight=False)
     # Into a file or a pipe, lines stay whole.
-    width = console.width if console.is_terminal else 10_000
-    console.print(table, width=width, crop=False)
+    width = None if sys.stdout.isatty() else 10_000
+    Console(file=sys.stdout, highlight=False, width=width).print(table, crop=False)
 
 
 def _cell(value: object) -> str:
