@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from cytosepsis import __version__
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.report.analysis_pages import analyses_of, analysis_links, analysis_page
 from cytosepsis.report.bead_pages import BeadRows, bead_page, beads_page, gather_beads
@@ -30,7 +29,7 @@ from cytosepsis.report.patients import (
 )
 from cytosepsis.report.provenance import provenance_page
 from cytosepsis.report.sheet import SheetFormat, patient_sheet
-from cytosepsis.report.site import PATIENTS, Link, Site
+from cytosepsis.report.site import PATIENTS, VERSION, Link, Site
 from cytosepsis.report.source import Source
 from cytosepsis.store import open_results
 from cytosepsis.workers import Pool, Reply
@@ -238,7 +237,7 @@ class _Folder:
             largest,
             self._sizes[largest],
         )
-        mark = {"cytosepsis": __version__, "n_pages": report.n_pages}
+        mark = {"cytosepsis": VERSION, "n_pages": report.n_pages}
         self.write(_MARK, (json.dumps(mark) + "\n").encode())
         try:
             if self._folder.exists():

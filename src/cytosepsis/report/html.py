@@ -19,8 +19,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
-from cytosepsis import __version__
 from cytosepsis.report.pictures import percent
+from cytosepsis.report.site import VERSION
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -106,7 +106,7 @@ def _environment() -> Environment:
         "script": script,
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "css": css,
-        "version": __version__,
+        "version": VERSION,
         "nothing": NOTHING,
     }
     environment.filters |= {
@@ -115,6 +115,7 @@ def _environment() -> Environment:
         "percent": lambda value: NOTHING if value is None else percent(value),
         "share": share,
         "moment": moment,
+        "interval": interval,
         "known": lambda value: NOTHING if value is None or value == "" else value,
     }
     return environment
@@ -135,6 +136,12 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def interval(ends: tuple[float | None, float | None]) -> str:
+    """Both ends of an interval; where either is not known, nothing."""
+    low, high = ends
+    return NOTHING if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
 def count(value: int | None) -> str:
     """A whole number, grouped."""
     return NOTHING if value is None else f"{value:,}"
@@ -142,7 +149,7 @@ def count(value: int | None) -> str:
 
 def share(value: float | None) -> str:
     """A fraction in per cent, one decimal; it may pass 100 %."""
-    return NOTHING if value is None else f"{100 * value:.1f} %"
+    return NOTHING if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
 def moment(value: datetime | date | None) -> str:

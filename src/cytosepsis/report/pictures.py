@@ -90,9 +90,10 @@ class Picture:
 def percent(fraction: float) -> str:
     """A fraction as people write it: three figures, never 100 % of what is not all."""
     if 0.9995 <= fraction < 1:
-        return ">99.9 %"
+        return ">99.9\N{NO-BREAK SPACE}%"
     share = 100 * fraction
-    return f"{share:.0f} %" if share in (0, 100) else f"{share:.3g} %"
+    digits = f"{share:.0f}" if share in (0, 100) else f"{share:.3g}"
+    return f"{digits}\N{NO-BREAK SPACE}%"
 
 
 def read_picture(row: Row, populations: Mapping[str, Row]) -> Picture:
@@ -132,7 +133,7 @@ def picture_uri(
 
 def draw_picture(axes: Axes, picture: Picture, marks: Sequence[tuple[float, str]] = ()) -> None:
     """Draw a picture into axes, with its gates and what they hold."""
-    axes.set_title(f"{shortened(picture.title, 34)} · {picture.n_events:,}", loc="left", y=1.01)
+    axes.set_title(_title(picture, axes), loc="left", y=1.01)
     if picture.y is None:
         _draw_histogram(axes, picture)
     else:
@@ -153,6 +154,14 @@ def draw_picture(axes: Axes, picture: Picture, marks: Sequence[tuple[float, str]
             )
     for index, gate in enumerate(picture.gates):
         _draw_gate(axes, gate, picture, index)
+
+
+def _title(picture: Picture, axes: Axes) -> str:
+    """Population and events; of a long path the end, which tells populations apart."""
+    count = f" · {picture.n_events:,}"
+    room = round(15 * axes_size(axes)[0]) - len(count)
+    name = shortened(picture.title, 500)
+    return (name if len(name) <= room else "…" + name[-(room - 1) :]) + count
 
 
 def _draw_histogram(axes: Axes, picture: Picture) -> None:

@@ -20,6 +20,7 @@ from cytosepsis.transforms import (
     OffsetLog,
     Transform,
     apply,
+    inverse,
 )
 
 _TRANSFORMS: dict[str, type[Transform]] = {
@@ -146,13 +147,20 @@ def _short(number: float) -> str:
 def _decades(axis: PlotAxis) -> Ticks:
     """Of an axis in decades."""
     powers = range(math.ceil(axis.low - 1e-9), math.floor(axis.high + 1e-9) + 1)
-    minor = [
-        place
+    between = [
+        (power + math.log10(m), m * 10.0**power)
         for power in range(math.floor(axis.low), math.ceil(axis.high) + 1)
         for m in range(2, 10)
-        if axis.low <= (place := power + math.log10(m)) <= axis.high
+        if axis.low <= power + math.log10(m) <= axis.high
     ]
-    return Ticks(tuple(map(float, powers)), tuple(map(power_text, powers)), tuple(minor))
+    minor = tuple(place for place, _ in between)
+    if len(powers) >= 3:
+        return Ticks(tuple(map(float, powers)), tuple(map(power_text, powers)), minor)
+    # of few decades 2 and 5 are written too
+    marks = [(float(power), 10.0**power) for power in powers]
+    marks += [pair for pair in between if f"{pair[1]:e}"[0] in "25"]
+    marks.sort()
+    return Ticks(tuple(p for p, _ in marks), tuple(_short(v) for _, v in marks), minor)
 
 
 def _powers(axis: PlotAxis) -> Ticks:
@@ -167,7 +175,7 @@ def _powers(axis: PlotAxis) -> Ticks:
     labels: list[str] = []
     for value, label in wanted:
         place = _at(transform, value)
-        inside = axis.low <= place <= axis.high
+        inside = axis.low <= place <= axis.high and _is_reached(transform, value, place)
         if inside and all(abs(place - other) >= _APART * span for other in places):
             places.append(place)
             labels.append(label)
@@ -176,9 +184,15 @@ def _powers(axis: PlotAxis) -> Ticks:
         for sign in (1.0, -1.0)
         for power in range(_MAX_POWER)
         for m in range(2, 10)
-        if axis.low <= (place := _at(transform, sign * m * 10.0**power)) <= axis.high
+        if axis.low < (place := _at(transform, sign * m * 10.0**power)) < axis.high
     ]
     return Ticks(tuple(places), tuple(labels), _thinned(minor, span))
+
+
+def _is_reached(transform: Transform, value: float, place: float) -> bool:
+    """Whether a place stands for a value: FlowJo's scale shows all beyond its ends at the ends."""
+    back = float(inverse(transform, np.array([place]))[0])
+    return abs(back - value) <= 0.01 * abs(value) + 1e-6
 
 
 def _thinned(minor: list[float], span: float) -> tuple[float, ...]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cytosepsis import __version__
 from cytosepsis.report.drawing import GREY, new_figure, shortened
 from cytosepsis.report.html import NOTHING, moment, number
 from cytosepsis.report.patients import PatientRows, kind_of_group
 from cytosepsis.report.pictures import Picture, draw_picture, read_picture
+from cytosepsis.report.site import VERSION
 from cytosepsis.report.source import Row, flags_of
 from cytosepsis.report.trajectory import draw_trajectory
 
@@ -49,7 +49,7 @@ def patient_sheet(patient: PatientRows, study: str, form: SheetFormat) -> bytes:
     from matplotlib.backends.backend_pdf import PdfPages  # noqa: PLC0415
 
     file = io.BytesIO()
-    metadata = {"Creator": f"cytosepsis {__version__}", "CreationDate": None}
+    metadata = {"Creator": f"cytosepsis {VERSION}", "CreationDate": None}
     with PdfPages(file, metadata=metadata) as pdf:
         pages = _pages(blocks)
         for place, page in enumerate(pages, 1):
@@ -92,7 +92,7 @@ def _blocks(patient: PatientRows, study: str) -> list[_Block]:
     title = f"{kind_of_group(patient.group)} {patient.patient_id}"
     blocks = [
         _words([title], size=14, weight="bold"),
-        _words([f"{study} · cytosepsis {__version__} · for research use only"], colour=GREY),
+        _words([f"{study} · cytosepsis {VERSION} · for research use only"], colour=GREY),
     ]
     trajectory = patient.trajectory
     if trajectory is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from urllib.parse import quote, urlencode
 
+VERSION = metadata.version("cytosepsis")
 PATIENTS, BEADS, QUALITY = "patients", "beads", "quality"  # folders of a report
 
 
