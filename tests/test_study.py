@@ -283,6 +283,21 @@ def test_a_file_that_was_only_touched_is_reused(study: Study, out: Path) -> None
     assert rerun(study, out) == (0, 8, set())
 
 
+def test_a_file_that_was_replaced_with_size_and_time_kept_is_computed(
+    study: Study, out: Path
+) -> None:
+    run_study(study, out)
+    path = Path(study.samples[3].path)
+    before = path.stat()
+    other = path.with_suffix(".new")
+    other.write_text("z" * before.st_size)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert rerun(study, out) == (1, 7, {"s3"})
+
+
 def test_a_study_that_was_moved_is_reused(study: Study, out: Path) -> None:
     run_study(study, out)
     moved = study.folder.with_name("moved")

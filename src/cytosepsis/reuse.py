@@ -57,9 +57,18 @@ class Judge:
             return "failed_before"
         if self.plots and not entry.plots:
             return "plots_missing"
-        if entry.stamp == stamp and (entry.path == work.path or self.digest == "stat"):
+        if self._looks_the_same(entry, work, stamp):
             return None
         return None if self._has_same_bytes(entry, work, stamp) else "file_changed"
+
+    def _looks_the_same(self, entry: Entry, work: Work, stamp: Stamp) -> bool:
+        """Whether the file need not be opened; with digest "stat", size and time are everything."""
+        before = entry.stamp
+        if before is None or (before.size, before.mtime_ns) != (stamp.size, stamp.mtime_ns):
+            return False
+        if self.digest == "stat":
+            return True
+        return entry.path == work.path and before.changed_ns == stamp.changed_ns
 
     def _has_same_bytes(self, entry: Entry, work: Work, stamp: Stamp) -> bool:
         if entry.sha256 is None:
@@ -106,7 +115,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = Path(path).stat()
     except OSError:
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def outcome_of(entry: Entry) -> Outcome:

@@ -78,7 +78,7 @@ def verify_results(
     works = works_of(study)
     chosen = _chosen(works, fraction, seed)
     engine = Engine(_TARGET, perform, workers, isolate=workers > 1)
-    with Journal(Path(folder) / JOURNAL) as journal:
+    with Journal(Path(folder) / JOURNAL, writes=False) as journal:
         differences = [
             *_of_records(journal, chosen, engine),
             *_of_tables(journal, study, works, Path(folder)),

@@ -24,7 +24,7 @@ Format = Literal["table", "json"]
 TableFormat = Literal["table", "csv", "json"]
 
 # Met after computing began: not "nothing computed".
-_DURING_THE_RUN = {"results_write", "workers"}
+_DURING_THE_RUN = {"results_write", "scheduler_lost", "workers"}
 
 
 class Terminated(KeyboardInterrupt):
