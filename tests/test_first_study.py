@@ -76,7 +76,9 @@ def test_the_study_it_writes_runs_after_the_lot_is_filled_in(tmp_path):
     truth = {row["sample_id"]: row for row in rows(SAMPLE_FCS.parent / "truth.csv")}
     found = {Path(i).name: v for i, v in zip(abc["sample_id"], abc["abc"], strict=True)}
     errors = [
-        abs(found[name] / float(row["abc"]) - 1) for name, row in truth.items() if found.get(name)
+        abs(found[name] / float(row["sample_abc"]) - 1)
+        for name, row in truth.items()
+        if found.get(name)
     ]
     assert len(errors) == 23
     assert np.median(errors) < 0.05
