@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -28,6 +28,7 @@ from cytosepsis.report.patients import (
     sample_addresses,
 )
 from cytosepsis.report.provenance import provenance_page
+from cytosepsis.report.quality_pages import QualityRows, gather_quality, quality_page
 from cytosepsis.report.sheet import SheetFormat, patient_sheet
 from cytosepsis.report.site import PATIENTS, VERSION, Link, Site
 from cytosepsis.report.source import Source
@@ -38,6 +39,7 @@ _MARK = "report.json"  # says that a folder is a report, which the next one may 
 _TARGET = "cytosepsis.report.build:draw"
 
 Pages = dict[str, bytes]  # address in the report → content
+Rows = PatientRows | BeadRows | QualityRows  # what one page or few are drawn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One patient or bead run to be drawn, with the part of the site that it refers to."""
+    """What is drawn at once, with the part of the site that it refers to."""
 
     site: Site
-    rows: PatientRows | BeadRows
+    rows: Rows
     export: SheetFormat | None
 
 
@@ -111,9 +113,10 @@ def write_report(
             f"no patient {', '.join(unknown)} in {source.results.folder}", code="patient_unknown"
         )
     beads = gather_beads(source, run.limits)
+    quality = gather_quality(source)
     site = _site(source, everyone, beads)
     shown = [p for p in everyone if not patients or p.patient_id in patients]
-    every: list[PatientRows | BeadRows] = [*shown, *beads]
+    every: list[Rows] = [*shown, *beads, *quality]
     drawings = [Drawing(_part_of(site, rows), rows, export) for rows in every]
     with _Folder(folder) as place:
         with style():
@@ -128,19 +131,29 @@ def write_report(
 
 
 def draw(drawing: Drawing) -> Pages:
-    """Draw one patient or bead run; called in worker processes too."""
+    """Draw the pages of one patient, bead run or part; called in worker processes too."""
     with style():
-        if isinstance(drawing.rows, BeadRows):
-            pages = bead_page(drawing.site, drawing.rows)
-            return {name: html.encode() for name, html in pages.items()}
-        name = drawing.site.patients[drawing.rows.patient_id]
-        exported = f"{name}.{drawing.export}" if drawing.export else None
-        pages = patient_pages(drawing.site, drawing.rows, exported)
-        found = {address: html.encode() for address, html in pages.items()}
-        if drawing.export is not None:
-            document = patient_sheet(drawing.rows, drawing.site.study, drawing.export)
-            found[f"{PATIENTS}/{exported}"] = document
-        return found
+        match drawing.rows:
+            case BeadRows():
+                return _encoded(bead_page(drawing.site, drawing.rows))
+            case QualityRows():
+                return _encoded(quality_page(drawing.site, drawing.rows))
+            case _:
+                return _patient(drawing, drawing.rows)
+
+
+def _patient(drawing: Drawing, rows: PatientRows) -> Pages:
+    name = drawing.site.patients[rows.patient_id]
+    exported = f"{name}.{drawing.export}" if drawing.export else None
+    pages = _encoded(patient_pages(drawing.site, rows, exported))
+    if drawing.export is not None:
+        document = patient_sheet(rows, drawing.site.study, drawing.export)
+        pages[f"{PATIENTS}/{exported}"] = document
+    return pages
+
+
+def _encoded(pages: Mapping[str, str]) -> Pages:
+    return {name: html.encode() for name, html in pages.items()}
 
 
 def _drawn(drawings: Sequence[Drawing], workers: int) -> Iterator[Pages]:
@@ -178,6 +191,8 @@ def _site(source: Source, patients: list[PatientRows], beads: list[BeadRows]) ->
     links = [Link("overview", "Overview", INDEX), Link("patients", "Patients", "patients.html")]
     if beads:
         links.append(Link("beads", "Bead runs", "beads.html"))
+    if source.has("quality"):
+        links.append(Link("quality", "Quality", "quality.html"))
     links += analysis_links(source)
     links.append(Link("provenance", "Provenance", "provenance.html"))
     names = page_names(p.patient_id for p in patients)
@@ -191,8 +206,11 @@ def _site(source: Source, patients: list[PatientRows], beads: list[BeadRows]) ->
     )
 
 
-def _part_of(site: Site, rows: PatientRows | BeadRows) -> Site:
+def _part_of(site: Site, rows: Rows) -> Site:
     """The site with the addresses that one page needs: a worker is not sent thousands."""
+    if isinstance(rows, QualityRows):
+        named = rows.all_checks or [row for found in rows.checks.values() for row in found]
+        return site.narrowed(samples=[row["sample_id"] for row in named])
     if isinstance(rows, BeadRows):
         samples = [row["sample_id"] for row in rows.samples]
         return site.narrowed(bead_runs=[rows.bead_run], samples=samples)
