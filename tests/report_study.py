@@ -24,14 +24,16 @@ _GATE = "<img src=x onerror=alert(5)>$x_1$"
 
 
 def plain_study(folder: Path) -> Path:
-    """Results of three patients and a donor; one file is missing and a bead file is none."""
+    """Results of two patients and a donor; one file is missing, a bead file is none, and some
+    samples have no beads.
+    """
     study = folder / "study"
-    settings = SimulationSettings(patients=3, healthy=1, events=3000, bead_events=2000, seed=4)
+    settings = SimulationSettings(patients=2, healthy=1, events=3000, bead_events=2000, seed=4)
     simulate_study(study, settings)
     samples = sorted((study / "fcs").glob("P*.fcs"))
     samples[-1].unlink()
-    beads = sorted((study / "fcs").glob("B*.fcs"))
-    beads[-1].write_bytes(b"not an FCS file")
+    kept = _keep_bead_runs(study, 3)
+    (study / kept[-1]).write_bytes(b"not an FCS file")
     cs.run_study(cs.load_study(study), folder / "results")
     return folder / "results"
 
@@ -43,6 +45,7 @@ def hostile_study(folder: Path) -> Path:
         study, SimulationSettings(patients=4, healthy=1, events=2000, bead_events=2000, seed=5)
     )
     _rename_samples(study)
+    _keep_bead_runs(study, 1)
     text = (study / "study.toml").read_text(encoding="utf-8")
     text = text.replace("cd14 =", f'"{_CHANNEL}" =').replace('"monocytes"', f"'{_GATE}'")
     text = text.replace('name = "simulated"', f'name = "{SCRIPT}"')
@@ -64,6 +67,13 @@ def hostile_study(folder: Path) -> Path:
         write_fcs(path, raw.linear(), pnn=names, keywords=keywords)
     cs.run_study(cs.load_study(study), folder / "results")
     return folder / "results"
+
+
+def _keep_bead_runs(study: Path, n: int) -> list[str]:
+    """Leave the first bead runs in the sheet; return their files. Later samples have no beads."""
+    lines = (study / "beads.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (study / "beads.csv").write_text("".join(lines[: n + 1]), encoding="utf-8")
+    return [row["file"] for row in csv.DictReader(lines[: n + 1])]
 
 
 def _rename_samples(study: Path) -> None:

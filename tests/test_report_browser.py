@@ -10,7 +10,6 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from cytosepsis.report.build import Report, write_report
-from report_study import hostile_study, plain_study
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
@@ -25,8 +24,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return write_report(plain_study(tmp_path_factory.mktemp("report")))
+def report(plain_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return write_report(plain_results, tmp_path_factory.mktemp("report") / "plain")
 
 
 def rows(browser: Browser, column: int = 0) -> list[str]:
@@ -144,8 +143,10 @@ def test_pages_print(browser: Browser, report: Report) -> None:
     assert browser.pdf().startswith(b"%PDF-")
 
 
-def test_nothing_of_a_hostile_study_runs(browser: Browser, tmp_path: Path) -> None:
-    report = write_report(hostile_study(tmp_path))
+def test_nothing_of_a_hostile_study_runs(
+    browser: Browser, hostile_results: Path, tmp_path: Path
+) -> None:
+    report = write_report(hostile_results, tmp_path / "report")
     for page in sorted(report.folder.rglob("*.html")):
         browser.open(page.as_uri())
         assert browser.run("document.readyState") == "complete"
