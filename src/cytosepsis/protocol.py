@@ -13,6 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cytosepsis.calibration import BeadLimits, BeadLot
+from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.counting import CountingLot
 
 Statistic = Literal["median", "geometric_mean"]
@@ -89,6 +90,7 @@ class Assay:
     limits: Limits = field(default_factory=Limits)
     statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
     truncated: Literal["refuse", "allow"] = "refuse"  # files that are shorter than they say
+    quality: QualitySettings = field(default_factory=QualitySettings)
     counting: CountingSettings | None = None  # None: the assay gives no counts
 
 

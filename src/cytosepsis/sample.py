@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from cytosepsis.calibration import (
     BeadLevel,
     Calibration,
-    top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
 from cytosepsis.errors import CytosepsisError, FcsError, GatingError
@@ -343,7 +342,7 @@ def _quantified(
         intensity=interval.value,
         low=interval.low,
         high=interval.high,
-        n_saturated=_n_saturated(stored, top_of_scale(raw, column)),
+        n_saturated=_n_saturated(stored, raw.parameters[column].top_of_scale),
     )
 
 

@@ -17,6 +17,7 @@ from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.study_file import FILE, AssayTable, LimitsTable, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
+from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample
 
 _FILE_WORDS = ("file", "none")
@@ -99,6 +100,7 @@ def _assay(
         channels=tuple((role, tuple(names)) for role, names in table.channels.items()),
         limits=_limits(table.limits, (*place, "limits"), reading.problems),
         truncated=table.truncated,
+        quality=QualitySettings(**table.quality.given()) if table.quality else QualitySettings(),
     )
     read = ReadAssay(bare, roles, plan, spillover)
     names = Names(read, reading.problems)

@@ -15,7 +15,7 @@ from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
-from cytosepsis.gating.row_form import row_form, walk_blocks
+from cytosepsis.gating.row_form import row_form, views_of, walk_blocks
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
@@ -240,33 +240,13 @@ def _blocks(
     for block in walk_blocks(raw, row_form(raw)):
         rows = len(block)
         if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
-            seen, views = block.ctypes.data, _views(block, bits, numbers)
+            seen, views = block.ctypes.data, views_of(block, bits, numbers)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
         output.n_measured[:] = 0
         walk.walk(lowered.program, scratch, views, output, rows, first)
         first += rows
         yield [row[:n] for row, n in zip(output.measured, output.n_measured, strict=True)]
-
-
-def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:
-    flat = block.reshape(-1).view(np.uint8)
-
-    def seen_as(kind: type[Any]) -> NDArray[Any]:
-        size = np.dtype(kind).itemsize
-        return flat[: len(flat) // size * size].view(kind)
-
-    return Views(
-        f32=seen_as(np.float32),
-        f64=seen_as(np.float64),
-        u8=flat,
-        u16=seen_as(np.uint16),
-        u32=seen_as(np.uint32),
-        bits32=bits,
-        float32=bits.view(np.float32),
-        float64=bits.view(np.float64),
-        rows=rows,
-    )
 
 
 def _scratch(program: walk.Program) -> walk.Scratch:
