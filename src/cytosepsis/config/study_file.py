@@ -167,6 +167,23 @@ class CountingTable(_Table):
     duplicate_tolerance: Fraction | None = None
 
 
+class QualityTable(_Table):
+    """[assays.*.quality]."""
+
+    checks: list[Literal["rate", "signal", "margin"]] | None = None
+    events: Literal["keep", "drop"] | None = None
+    min_events: Annotated[int, Field(ge=100)] | None = None
+    signal_shift: Positive | None = None
+    rate_ratio: Annotated[float, Field(gt=1)] | None = None
+    gap_seconds: Positive | None = None
+    margin_fraction: Fraction | None = None
+    scatter_margin_fraction: Fraction | None = None
+    floor_fraction: Fraction | None = None
+    review_fraction: Fraction | None = None
+    fail_fraction: Fraction | None = None
+    bins: Literal["doubtful", "all"] | None = None
+
+
 class AssayTable(_Table):
     """[assays.*]."""
 
@@ -175,6 +192,7 @@ class AssayTable(_Table):
     channels: dict[str, Names] = {}
     abc: AbcTable | None = None
     limits: LimitsTable | None = None
+    quality: QualityTable | None = None
     statistics: dict[str, Names] = {}
     truncated: Literal["refuse", "allow"] = "refuse"
     counting: CountingTable | None = None
@@ -414,6 +432,7 @@ def _keys_at(kind: type[_Table], location: tuple[int | str, ...]) -> tuple[str, 
         "abc": AbcTable,
         "limits": LimitsTable,
         "counting": CountingTable,
+        "quality": QualityTable,
     }
     inner = nested.get(str(location[0])) if location else None
     return tuple((inner or kind).model_fields)

@@ -56,7 +56,17 @@ def check_quality(
         A channel is not in the file; FcsError where it cannot be read any more.
 
     """
-    return check_columns(raw, _columns(raw, channels), settings or QualitySettings())
+    columns = default_columns(raw) if channels is None else _columns(raw, channels)
+    return check_columns(raw, columns, settings or QualitySettings())
+
+
+def default_columns(raw: RawEvents) -> tuple[int, ...]:
+    """Columns of every scatter and fluorescence parameter, but heights and widths beside an area."""
+    return tuple(
+        column
+        for column, pnn in enumerate(raw.pnn)
+        if kind_of(pnn) in ("scatter", "fluorescence") and not _is_twin(pnn, raw.pnn)
+    )
 
 
 def check_columns(
@@ -85,13 +95,7 @@ def check_columns(
     )
 
 
-def _columns(raw: RawEvents, channels: Iterable[str] | None) -> tuple[int, ...]:
-    if channels is None:
-        return tuple(
-            column
-            for column, pnn in enumerate(raw.pnn)
-            if kind_of(pnn) in ("scatter", "fluorescence") and not _is_twin(pnn, raw.pnn)
-        )
+def _columns(raw: RawEvents, channels: Iterable[str]) -> tuple[int, ...]:
     columns: dict[int, None] = {}
     missing = []
     for name in channels:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosepsis.errors import ChannelError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.row_form import RowForm, row_form, views_of, walk_blocks
 from cytosepsis.kernels import stability
@@ -67,12 +68,12 @@ class Trace:
 
 
 def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
-    """Read a file once and keep what its events were like along the acquisition.
-
-    ChannelError where the file has several times and none is named so.
-    """
+    """Read a file once and keep what its events were like along the acquisition."""
     form = row_form(raw)
-    timed = time_column(raw.pnn)
+    try:
+        timed = time_column(raw.pnn)
+    except ChannelError:  # several times of which none is called so: not to be guessed
+        timed = None
     track = _track(raw, form, columns, timed)
     bits = np.empty(2 * stability.BLOCK, dtype=np.uint32)
     rows = np.empty(stability.BLOCK, dtype=np.uint32)
