@@ -18,6 +18,7 @@ from cytosepsis.fcs import read_fcs
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.toml_plan import parse_toml_plan
+from cytosepsis.quality.check import check_quality
 
 MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
 
@@ -36,7 +37,7 @@ _PLAN = {
 
 def is_compiled() -> bool:
     """Whether everything that a study needs lies in the cache."""
-    return kernels.is_compiled(kernels.WALK, kernels.DENSITY)
+    return kernels.is_compiled(kernels.WALK, kernels.DENSITY, kernels.STABILITY)
 
 
 def is_cached() -> bool:
@@ -58,6 +59,8 @@ def compile_kernels(_: object = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.fcs"
         write_fcs(path, events, pnn=("FSC-A", "SSC-A", "FL"))
-        gate(read_fcs(path), parse_toml_plan(_PLAN))
+        raw = read_fcs(path)
+        gate(raw, parse_toml_plan(_PLAN))
+        check_quality(raw)
     single_beads(events[:, :2])
     find_peaks(events[:, 2])

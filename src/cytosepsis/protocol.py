@@ -13,8 +13,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cytosepsis.calibration import BeadLimits, BeadLot
-from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.counting import CountingLot
+from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
 
 Statistic = Literal["median", "geometric_mean"]

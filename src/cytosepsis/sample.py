@@ -29,9 +29,9 @@ from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find, kind_of
+from cytosepsis.protocol import AbcSettings, Assay, Sample
 from cytosepsis.quality.check import check_columns, default_columns
 from cytosepsis.quality.report import QualityReport
-from cytosepsis.protocol import AbcSettings, Assay, Sample
 
 
 @dataclass(frozen=True, slots=True)

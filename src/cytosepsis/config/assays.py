@@ -17,8 +17,8 @@ from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.study_file import FILE, AssayTable, LimitsTable, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
-from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample
+from cytosepsis.quality.settings import QualitySettings
 
 _FILE_WORDS = ("file", "none")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
 from cytosepsis.gating.row_form import row_form, views_of, walk_blocks
 from cytosepsis.kernels import walk
-from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve
 from cytosepsis.transforms import apply

@@ -8,7 +8,7 @@ sorting. `segments` cuts series of such bins where their level changes.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +86,8 @@ def follow(
     for start in range(0, n_rows, BLOCK):
         rows = min(BLOCK, n_rows - start)
         begin = first + start
-        offset = np.uint64(start) * stride
-        number = np.searchsorted(track.edges, begin, side="right") - 1
+        offset: Any = np.uint64(start) * stride  # a place, unsigned as `decode` wants it
+        number = _bin_of(track.edges, begin)
         for c in range(track.column.size):
             column = track.column[c] + offset
             decode_all(views, code, column, stride, rows, track.mask[c], track.values)
@@ -96,6 +96,20 @@ def follow(
             column = track.time_column + offset
             decode_all(views, code, column, stride, rows, track.time_mask, track.values)
             _follow_time(track, rows, begin, number)
+
+
+@kernel
+def _bin_of(edges: Ints, event: int) -> int:
+    """Number of the bin that an event lies in."""
+    low = 0
+    high = edges.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if edges[middle] <= event:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @kernel
@@ -225,10 +239,10 @@ def read_quantiles(
 @kernel
 def _in_group(counts: NDArray[np.int32], group: int) -> int:
     """How many values lie in the cells of one power of two."""
-    total = np.int32(0)
+    total = 0
     for place in range(group << BITS, (group + 1) << BITS):
         total += counts[place]
-    return np.int64(total)
+    return total
 
 
 @kernel
@@ -285,13 +299,8 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
         n_backward += t < before
         before = t
         if -step > 0.5 * (latest - clock[EARLIEST]):
-            if ticks[N_RESTARTS] < track.restart_event.size:
-                track.restart_event[ticks[N_RESTARTS]] = begin + k
-                track.restart_from[ticks[N_RESTARTS]] = latest
-                track.restart_to[ticks[N_RESTARTS]] = t
-            ticks[N_RESTARTS] += 1
+            _note_restart(track, begin + k, latest, t)
             track.elapsed[number] += latest - since
-            clock[EARLIEST] = t
             since = t
             latest = t
         elif step < 0.0:
@@ -304,6 +313,18 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
     clock[TICK] = tick
     ticks[N_TIMED] += n_timed
     ticks[N_BACKWARD] += n_backward
+
+
+@kernel
+def _note_restart(track: Track, event: int, before: float, after: float) -> None:
+    """Note that the clock begins again; of very many restarts only the first."""
+    number = track.ticks[N_RESTARTS]
+    if number < track.restart_event.size:
+        track.restart_event[number] = event
+        track.restart_from[number] = before
+        track.restart_to[number] = after
+    track.ticks[N_RESTARTS] += 1
+    track.clock[EARLIEST] = after
 
 
 @kernel
@@ -356,7 +377,7 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
     n_found = 0
     stop = n
     while stop > 0:
-        stop = origin[stop]
+        stop = int(origin[stop])
         found[n_found] = stop
         n_found += 1
     return found[:n_found][::-1].copy()

@@ -61,7 +61,7 @@ def check_quality(
 
 
 def default_columns(raw: RawEvents) -> tuple[int, ...]:
-    """Columns of every scatter and fluorescence parameter, but heights and widths beside an area."""
+    """Columns of scatter and fluorescence; no heights and widths whose area is there."""
     return tuple(
         column
         for column, pnn in enumerate(raw.pnn)
@@ -69,9 +69,7 @@ def default_columns(raw: RawEvents) -> tuple[int, ...]:
     )
 
 
-def check_columns(
-    raw: RawEvents, columns: Sequence[int], limits: QualitySettings
-) -> QualityReport:
+def check_columns(raw: RawEvents, columns: Sequence[int], limits: QualitySettings) -> QualityReport:
     """Check as `check_quality` does, of channels that were looked up already."""
     trace = trace_events(raw, columns)
     checks: list[CheckResult] = []

@@ -21,8 +21,9 @@ def check_margins(trace: Trace, index: int, pnn: str, settings: QualitySettings)
     n_nan = int(trace.n_nan[index])
     n_values = trace.n_events - n_nan
     if n_values == 0:
-        status = "few_events" if trace.n_events == 0 else "not_a_number"
-        return CheckResult("margin", pnn, status, None, n_nan=n_nan)
+        return CheckResult(
+            "margin", pnn, "not_a_number" if trace.n_events else "few_events", None, n_nan=n_nan
+        )
     if trace.least[index] == trace.most[index]:
         return CheckResult("margin", pnn, "constant", None, n_nan=n_nan)
     pile = max(_PILE_EVENTS, _PILE_FRACTION * n_values)

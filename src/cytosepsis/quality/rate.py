@@ -233,5 +233,3 @@ def _extreme_ratio(series: _Series) -> float:
     """The bin's rate that differs most from the usual one, as a ratio to it."""
     away = series.levels - _weighted_median(series, 0, len(series.levels))
     return float(10 ** away[np.argmax(np.abs(away))])
-
-

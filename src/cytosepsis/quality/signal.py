@@ -51,7 +51,8 @@ class _Series:
     @property
     def means(self) -> Floats:
         """Level of each segment: (n_segments, 5)."""
-        return np.add.reduceat(self.levels, self.starts) / (self.stops - self.starts)[:, None]
+        sums: Floats = np.add.reduceat(self.levels, self.starts)
+        return sums / (self.stops - self.starts)[:, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A file's events along its acquisition, in one pass: quantiles, clock and ends of scale per bin."""
+"""A file's events along its acquisition: quantiles, clock and ends of scale, in one pass."""
 
 from __future__ import annotations
 

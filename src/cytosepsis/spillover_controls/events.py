@@ -52,7 +52,9 @@ def usable_events(
     finite = np.isfinite(values).all(axis=1)
     saturated = np.zeros(len(values), dtype=np.bool_)
     for place, column in enumerate(detectors):
-        saturated |= values[:, place] >= _top(values[finite, place], raw.parameters[column].top_of_scale)
+        saturated |= values[:, place] >= _top(
+            values[finite, place], raw.parameters[column].top_of_scale
+        )
     kept: Mask = finite & ~saturated
     region = None
     columns = scatter_columns(raw.pnn)[:2]

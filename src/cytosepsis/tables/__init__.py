@@ -20,6 +20,7 @@ from cytosepsis.tables.patients import (
     patients_frame,
     unused_frame,
 )
+from cytosepsis.tables.quality import quality_bins_frame, quality_frame, quality_windows_frame
 from cytosepsis.tables.readings import read_outcomes
 from cytosepsis.tables.samples import (
     abc_frame,
@@ -54,6 +55,9 @@ def all_tables(
         "marker_values": marker_values_frame(cohort),
         "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
+        "quality": quality_frame(readings),
+        "quality_windows": quality_windows_frame(readings),
+        "quality_bins": quality_bins_frame(readings),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables

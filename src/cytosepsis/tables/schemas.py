@@ -7,39 +7,16 @@ never NaN.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
-# In the study's timezone; without one, as written.
-MOMENT = pl.Datetime("us")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    dtype: pl.DataType | type[pl.DataType]
-    unit: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table: what a row is, in which order rows stand, and its columns."""
-
-    name: str
-    row: str
-    order: str
-    columns: tuple[Column, ...]
-    further: str = ""  # columns that depend on the study, in words
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the declared columns, in order."""
-        return tuple(column.name for column in self.columns)
-
+from cytosepsis.tables.columns import MOMENT, Column, Table
+from cytosepsis.tables.columns import count as _count
+from cytosepsis.tables.columns import moment as _moment
+from cytosepsis.tables.columns import number as _number
+from cytosepsis.tables.columns import text as _text
+from cytosepsis.tables.columns import truth as _truth
+from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -63,26 +40,6 @@ _CHANNEL = Column("channel", pl.String, "", "Role of the channel in the study.")
 _STATISTIC = Column("statistic", pl.String, "", "`median` or `geometric_mean`.")
 _BEAD_RUN = Column("bead_run", pl.String, "", "The bead sheet's name of the run.")
 _BAND = Column("band", pl.String, "", "Cut-off band of the AB/C, lower ≤ value < upper.")
-
-
-def _text(name: str, meaning: str) -> Column:
-    return Column(name, pl.String, "", meaning)
-
-
-def _number(name: str, unit: str, meaning: str) -> Column:
-    return Column(name, pl.Float64, unit, meaning)
-
-
-def _count(name: str, meaning: str, unit: str = "events") -> Column:
-    return Column(name, pl.Int64, unit, meaning)
-
-
-def _moment(name: str, meaning: str) -> Column:
-    return Column(name, MOMENT, "", meaning)
-
-
-def _truth(name: str, meaning: str) -> Column:
-    return Column(name, pl.Boolean, "", meaning)
 
 
 # Columns that come from the sample sheet as they stand; those of the contract's first block
@@ -143,6 +100,9 @@ SAMPLES = Table(
         _number("voltage", "V", "Voltage of the quantified detector ($PnV)."),
         _number("gain", "", "Gain of the quantified detector ($PnG)."),
         _text("file_notes", "What was odd about the file, as `;`-joined codes of `fcs-support`."),
+        _text(
+            "quality", "Verdict on the acquisition: `pass`, `review` or `fail`; null: unchecked."
+        ),
         *SHEET,
     ),
     "The sheet's further columns follow as text; one that bears a name of this table is prefixed "
@@ -262,6 +222,8 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
+        _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
     ),
 )
 
@@ -375,6 +337,9 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        QUALITY,
+        QUALITY_WINDOWS,
+        QUALITY_BINS,
     )
 }
 
@@ -400,3 +365,6 @@ def frame(
         pl.when(floats.is_finite()).then(floats),
         local if timezone else local.dt.replace_time_zone(None),
     )
+
+
+__all__ = ["MOMENT", "TABLES", "Column", "Table", "frame"]
