@@ -20,6 +20,7 @@ from cytosepsis.calibration import (
     Calibration,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
+from cytosepsis.densities import Density
 from cytosepsis.errors import ChannelError, CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
@@ -29,6 +30,7 @@ from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find, kind_of
+from cytosepsis.pictures import pictures_of
 from cytosepsis.protocol import AbcSettings, Assay, Sample
 from cytosepsis.quality.check import check_columns, default_columns
 from cytosepsis.quality.report import QualityReport
@@ -96,6 +98,7 @@ class SampleResult:
     # The same as `quantified` with the events that quality flags the other way: left out where the
     # assay keeps them, in where it drops them. None where none is flagged.
     quantified_otherwise: Quantified | None = None
+    densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class BeadRunResult:
     error_code: str | None = None
     error: str | None = None
     assays: tuple[str, ...] = ()  # whose limits judged it; () serves any
+    densities: tuple[Density, ...] = ()  # pictures of the beads, where plots were asked for
 
     @property
     def levels(self) -> tuple[BeadLevel, ...]:
@@ -144,10 +148,13 @@ class BeadRunResult:
 # ------------------------------------------------------------------------------- one sample
 
 
-def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`.
+def analyze_sample(
+    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
+) -> SampleOutcome:
+    """Count and measure one file; a fault is a `SampleFailure`.
 
-    The digest is computed in a thread of its own beside the work: both leave Python's lock.
+    With its SHA-256 if `digest`, computed in a thread of its own beside the work: both leave
+    Python's lock. With the pictures of its gates if `plots`, counted in the same walk.
     """
     pending = _hasher().submit(file_digest, sample.path) if digest else None
 
@@ -158,7 +165,7 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
             return None
 
     def compute() -> SampleResult:
-        return replace(_measured(sample, assay), sha256=sha256())
+        return replace(_measured(sample, assay, plots=plots), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
@@ -173,26 +180,36 @@ def _hasher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
 
 
-def _measured(sample: Sample, assay: Assay) -> SampleResult:
+def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
     raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     if raw.n_events == 0:
         raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
-
-    def gated(events: RawEvents) -> Populations:
-        channels = dict(assay.channels)
-        return gate(events, plan, channels=channels, spillover=spillover, measures=measures)
-
     quality = _quality(raw, assay)
     events, otherwise = _chosen(raw, assay, quality)
-    populations = gated(events)
+    channels = dict(assay.channels)
+    shown = measures[0] if assay.abc is not None else None
+    pictures = (
+        pictures_of(raw, plan, channels=channels, spillover=spillover, quantified=shown)
+        if plots
+        else ()
+    )
+    populations = gate(
+        events,
+        plan,
+        channels=channels,
+        spillover=spillover,
+        measures=measures,
+        pictures=pictures,
+    )
     counts = population_counts(populations, plan)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
     other = None
     if assay.abc is not None and otherwise is not None:
-        other = _quantified(raw, assay, assay.abc, gated(otherwise))
+        again = gate(otherwise, plan, channels=channels, spillover=spillover, measures=measures)
+        other = _quantified(raw, assay, assay.abc, again)
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
         sample_id=sample.sample_id,
@@ -215,6 +232,7 @@ def _measured(sample: Sample, assay: Assay) -> SampleResult:
         notes=raw.note_codes,
         quality=quality,
         quantified_otherwise=other,
+        densities=tuple(picture.canvas.density() for picture in pictures),
     )
 
 

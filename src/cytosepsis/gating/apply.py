@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover, spillover_of
+from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
@@ -20,6 +22,14 @@ from cytosepsis.kernels import walk
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve
 from cytosepsis.transforms import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Linear values of one population that are counted on a canvas, one measure per axis."""
+
+    measures: tuple[Measure, ...]
+    canvas: Canvas
 
 
 class Populations:
@@ -70,6 +80,7 @@ def gate(
     channels: Mapping[str, str | Sequence[str]] | None = None,
     spillover: Spillover | Literal["none"] | None = None,
     measures: Sequence[Measure] = (),
+    pictures: Sequence[Picture] = (),
 ) -> Populations:
     """Apply a gating plan to a file.
 
@@ -89,14 +100,18 @@ def gate(
     measures
         Populations and channels whose values are collected in `values`, linear ones where the
         measure names no transform.
+    pictures
+        Canvases to be filled in the same walk, block by block.
 
     Raises
     ------
     ChannelError, CompensationError, GatingError, FcsError
 
     """
-    lowered = _lowered(raw, plan, channels, spillover, measures)
-    counts, values, _ = _walk(raw, lowered, ())
+    shown = (measure for picture in pictures for measure in picture.measures)
+    every = tuple(dict.fromkeys((*measures, *shown)))
+    lowered = _lowered(raw, plan, channels, spillover, every)
+    counts, values, _ = _walk(raw, lowered, (), measures, pictures)
     return Populations(raw, lowered, counts, values)
 
 
@@ -186,23 +201,30 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 
 
 def _walk(
-    raw: RawEvents, lowered: Lowered, asked: Sequence[str]
+    raw: RawEvents,
+    lowered: Lowered,
+    asked: Sequence[str],
+    measures: Sequence[Measure] = (),
+    pictures: Sequence[Picture] = (),
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
-    """Counts, values of all measures, and membership of the populations asked for."""
+    """Counts, values of the measures, and membership of the populations asked for."""
     paths = lowered.paths
     membership = np.zeros((len(asked), raw.n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
     output = _output(lowered, member_row, membership)
-    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
+    place = {measure: index for index, measure in enumerate(lowered.measures)}
+    collected: list[list[NDArray[np.float64]]] = [[] for _ in measures]
     for measured in _blocks(raw, lowered, output):
-        for parts, of_block in zip(collected, measured, strict=True):
-            parts.append(of_block.copy())
+        for measure, parts in zip(measures, collected, strict=True):
+            parts.append(measured[place[measure]].copy())
+        for picture in pictures:
+            picture.canvas.add([measured[place[measure]] for measure in picture.measures])
     counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
     values = {
         measure: _transformed(measure, np.concatenate(parts) if parts else np.empty(0))
-        for measure, parts in zip(lowered.measures, collected, strict=True)
+        for measure, parts in zip(measures, collected, strict=True)
     }
     if len(asked) and "root" in asked:
         membership[asked.index("root")] = True

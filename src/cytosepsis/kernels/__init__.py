@@ -103,4 +103,6 @@ def is_compiled(*entries: str) -> bool:
         return True
     if CACHE_FOLDER is None:
         return False
-    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY, STABILITY))
+    return all(
+        any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY, STABILITY)
+    )

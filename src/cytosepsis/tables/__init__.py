@@ -20,6 +20,7 @@ from cytosepsis.tables.patients import (
     patients_frame,
     unused_frame,
 )
+from cytosepsis.tables.pictures import densities_frame
 from cytosepsis.tables.quality import quality_bins_frame, quality_frame, quality_windows_frame
 from cytosepsis.tables.readings import read_outcomes
 from cytosepsis.tables.samples import (
@@ -58,6 +59,7 @@ def all_tables(
         "quality": quality_frame(readings),
         "quality_windows": quality_windows_frame(readings),
         "quality_bins": quality_bins_frame(readings),
+        "densities": densities_frame(study, readings, beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables

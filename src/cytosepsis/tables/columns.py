@@ -1,7 +1,8 @@
-"""How a column and a table are declared."""
+"""What a column and a table are, and frames built to them: absent values null, never NaN."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -59,3 +60,26 @@ def moment(name: str, meaning: str) -> Column:
 def truth(name: str, meaning: str) -> Column:
     """A column of true or false."""
     return Column(name, pl.Boolean, "", meaning)
+
+
+def frame(
+    columns: Sequence[Column], values: Mapping[str, Sequence[object]], timezone: str | None = None
+) -> pl.DataFrame:
+    """A frame of exactly these columns, in this order; a float that is not finite becomes null.
+
+    Moments are given as instants in UTC and stand in `timezone`; without one they lose the zone.
+    """
+    assert values.keys() == {column.name for column in columns}
+    series = []
+    for column in columns:
+        dtype = column.dtype
+        if dtype == MOMENT:
+            dtype = pl.Datetime("us", "UTC")
+        series.append(pl.Series(column.name, values[column.name], dtype=dtype, strict=True))
+    floats = pl.selectors.float()
+    moments = pl.selectors.datetime()
+    local = moments.dt.convert_time_zone(timezone or "UTC")
+    return pl.DataFrame(series).with_columns(
+        pl.when(floats.is_finite()).then(floats),
+        local if timezone else local.dt.replace_time_zone(None),
+    )
