@@ -18,15 +18,13 @@ def quantile(values: Sequence[float], probability: float) -> float:
 def cell_edges(value: float) -> tuple[float, float]:
     """The cell about a value: 32 equal ones in every power of two from 2**-20 to 2**43."""
     size = min(abs(value), 2.0**44)
-    if size < 2.0**-20:
-        low, high = 0.0, 2.0**-20 * (1 + 1 / 32)
-    else:
-        power = 2.0 ** min(math.floor(math.log2(size)), 43)
-        if power > size:  # rounding of the logarithm
-            power /= 2.0
-        step = min(int((size / power - 1.0) * 32), 31)
-        low, high = power * (1 + step / 32), power * (1 + (step + 1) / 32)
-        low = 0.0 if (power, step) == (2.0**-20, 0) else low
+    if size < 2.0**-20 * (1 + 1 / 32):
+        return 0.0, 0.0
+    power = 2.0 ** min(math.floor(math.log2(size)), 43)
+    if power > size:  # rounding of the logarithm
+        power /= 2.0
+    step = min(int((size / power - 1.0) * 32), 31)
+    low, high = power * (1 + step / 32), power * (1 + (step + 1) / 32)
     return (-high, -low) if math.copysign(1.0, value) < 0 else (low, high)
 
 

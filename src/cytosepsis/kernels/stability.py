@@ -204,7 +204,7 @@ def read_quantiles(
 ) -> None:
     """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
 
-    `probabilities` ascend, in (0, 1). Cells are skipped by whole powers of two: most are empty.
+    `probabilities` ascend, in (0, 1). In the two cells about zero values are zero. Cells are skipped by whole powers of two: most are empty.
     """
     first = reach[0] >> BITS
     last = reach[1] >> BITS
@@ -229,7 +229,10 @@ def read_quantiles(
             below += counts[place]
             place += 1
         low = edge_of(place)
-        out[k] = low + (wanted - below) / counts[place] * (edge_of(place + 1) - low)
+        high = edge_of(place + 1)
+        out[k] = 0.0
+        if low != 0.0 and high != 0.0:
+            out[k] = low + (wanted - below) / counts[place] * (high - low)
     for place in range(first << BITS, (last + 1) << BITS):
         counts[place] = 0
     reach[0] = N_CELLS
