@@ -204,7 +204,8 @@ def read_quantiles(
 ) -> None:
     """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
 
-    `probabilities` ascend, in (0, 1). In the two cells about zero values are zero. Cells are skipped by whole powers of two: most are empty.
+    `probabilities` ascend, in (0, 1). Values in the two cells about zero are zero. Cells are
+    skipped by whole powers of two: most are empty.
     """
     first = reach[0] >> BITS
     last = reach[1] >> BITS
