@@ -38,7 +38,7 @@ _PLAN = {
 
 def is_compiled() -> bool:
     """Whether everything that a study needs lies in the cache."""
-    return kernels.is_compiled(kernels.WALK, kernels.DENSITY, kernels.STABILITY)
+    return kernels.is_compiled(*kernels.STUDY)
 
 
 def is_cached() -> bool:
