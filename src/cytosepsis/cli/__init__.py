@@ -18,6 +18,7 @@ from cytosepsis import __version__
 from cytosepsis.cli import (
     compensation_command,
     file_commands,
+    panel_commands,
     plan_commands,
     privacy_commands,
     result_commands,
@@ -41,6 +42,7 @@ app.command()(file_commands.gate)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
+app.add_typer(panel_commands.app, name="panel")
 app.command()(study_commands.simulate)
 app.command()(privacy_commands.anonymize)
 

@@ -36,7 +36,7 @@ def _t_tube(kinds: tuple[CellKind, ...], *roles: str, **stains: Stain) -> Tube:
 def pstat5(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     """Phosphorylated STAT5 in CD4 T cells some minutes after IL-7: all but a few respond."""
     responding = share(rng, 0.55, 0.80) if septic else share(rng, 0.75, 0.92)
-    stain = Stain(around(rng, 2_400, 0.12), 0.40, positive=responding, background=160)
+    stain = Stain(around(rng, 1_200, 0.12), 0.40, positive=responding, background=160)
     tube = _t_tube(_mononuclear(rng, septic=septic), "cd3", "cd4", "pstat5", pstat5=stain)
     return PanelTube(
         tube,
@@ -56,7 +56,7 @@ def monocyte_cytokines(rng: np.random.Generator, *, septic: bool) -> PanelTube:
         share(rng, 0.25, 0.55) if septic else share(rng, 0.75, 0.92),
         background=320,
     )
-    il10 = Stain(around(rng, 3_600, 0.12), 0.45, share(rng, 0.06, 0.20), background=300)
+    il10 = Stain(around(rng, 2_400, 0.12), 0.45, share(rng, 0.06, 0.20), background=300)
     kinds = blood(rng, septic=septic, cd45=False)
     kinds = tuple(k.having(tnf=tnf, il10=il10) if k.name == "monocytes" else k for k in kinds)
     return PanelTube(
@@ -130,7 +130,7 @@ def apoptosis_annexin(rng: np.random.Generator, *, septic: bool) -> PanelTube:
 def apoptosis_caspase(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     """Active caspase-3 and Bcl-2 in T cells; those that die have lost Bcl-2."""
     dying = share(rng, 0.08, 0.20) if septic else share(rng, 0.02, 0.05)
-    caspase = Stain(around(rng, 5_500, 0.12), 0.4, positive=dying, background=200)
+    caspase = Stain(around(rng, 1_800, 0.12), 0.4, positive=dying, background=200)
     bcl2 = Stain(around(rng, 2_600 if septic else 4_200, 0.12), 0.35)
     tube = _t_tube(
         _mononuclear(rng, septic=septic), "cd3", "caspase3", "bcl2", caspase3=caspase, bcl2=bcl2

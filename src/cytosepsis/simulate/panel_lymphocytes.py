@@ -86,7 +86,9 @@ def lymphocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     beads = counting_beads(BEADS_PER_TUBE / BLOOD_UL)
     rest = CellKind("debris", 0.35 * sum(per_ul.values()), *_DEBRIS_SCATTER, autofluorescence=40)
     tube = Tube(
-        (*kinds, *beads, rest), ("cd45", "cd3", "cd4", "cd8", "cd19", "cd56"), doublets=0.01
+        (*kinds, *beads, rest),
+        ("cd45", "cd3", "cd4", "cd8", "cd19", "cd56", "beads"),  # the last has no dye
+        doublets=0.01,
     )
     lymphocytes = Cells((*T_CELLS, "b", "nk"))
     named = {
@@ -109,6 +111,7 @@ def lymphocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
             "cd8": "CD8",
             "cd19": "CD19",
             "cd56": "CD16+56",
+            "beads": "Beads",
         },
         per_ul=per_ul,
         washed=False,
@@ -221,7 +224,7 @@ def checkpoints(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     more = 2.0 if septic else 1.0
     stains = {}
     for role in ("ctla4", "tim3", "lag3"):
-        level = around(rng, 3_000, 0.15)
+        level = around(rng, 1_100, 0.15)
         stains[role] = (
             Stain(level, 0.4, positive=more * share(rng, 0.05, 0.12), background=150),
             Stain(level, 0.4, positive=more * share(rng, 0.06, 0.15), background=150),
@@ -239,10 +242,10 @@ def checkpoints(rng: np.random.Generator, *, septic: bool) -> PanelTube:
 def pd1_pdl1(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     """PD-1 and PD-L1 on CD4 T cells, PD-L1 on monocytes; all up after septic shock."""
     more = 1.8 if septic else 1.0
-    pd1 = Stain(around(rng, 3_200, 0.15), 0.4, more * share(rng, 0.10, 0.20), background=150)
-    on_t = Stain(around(rng, 2_600, 0.15), 0.4, more * share(rng, 0.05, 0.12), background=140)
+    pd1 = Stain(around(rng, 1_300, 0.15), 0.4, more * share(rng, 0.10, 0.20), background=150)
+    on_t = Stain(around(rng, 1_100, 0.15), 0.4, more * share(rng, 0.05, 0.12), background=140)
     on_monocytes = Stain(
-        around(rng, 4_500, 0.15), 0.4, min(0.95, more * share(rng, 0.2, 0.45)), background=260
+        around(rng, 2_200, 0.15), 0.4, min(0.95, more * share(rng, 0.2, 0.45)), background=260
     )
     tube = _t_markers(
         rng, septic=septic, stains={"pd1": (pd1, pd1), "pdl1": (on_t, on_t)}, cd8=False

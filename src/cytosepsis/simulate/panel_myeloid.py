@@ -81,7 +81,7 @@ def immature_neutrophils(rng: np.random.Generator, *, septic: bool) -> PanelTube
 
 
 def monocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
-    """CD14, CD16 and CX3CR1: classical, intermediate and non-classical monocytes.
+    """HLA-DR, CD14, CD16 and CX3CR1: classical, intermediate and non-classical monocytes.
 
     CX3CR1 rises from classical to non-classical and is lost after septic shock.
     """
@@ -91,9 +91,14 @@ def monocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     intermediate, rare = share(rng, 0.06, 0.14), share(rng, 0.04, 0.10)
     cx3cr1 = around(rng, 1_400 if septic else 2_800, 0.15)
     cd16 = around(rng, 9_000, 0.12)
+    hladr = around(rng, 6_000 if septic else 16_000, 0.15)
 
     def of(name: str, part: float, cd14: float, cd16: float | None, fold: float) -> CellKind:
-        stains = {"cd14": Stain(cd14, 0.35), "cx3cr1": Stain(cx3cr1 * fold, 0.35)}
+        stains = {
+            "cd14": Stain(cd14, 0.35),
+            "cx3cr1": Stain(cx3cr1 * fold, 0.35),
+            "hladr": Stain(hladr, 0.4),
+        }
         if cd16 is not None:
             stains["cd16"] = Stain(cd16, 0.35)
         return CellKind(
@@ -112,12 +117,13 @@ def monocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     )
     others = tuple(k for k in kinds if k.name != "monocytes")
     others = _with(others, "nk", cd16=Stain(12_000, 0.4), cx3cr1=Stain(3_000, 0.4))
+    others = _with(others, "b", hladr=Stain(30_000, 0.4))
     others = _with(others, "granulocytes", cd16=Stain(40_000, 0.3), cd14=Stain(500, 0.4))
     names = ("classical", "intermediate", "non_classical")
     every = Cells(names)
     cd14_positive = Cells(names[:2])
     return PanelTube(
-        Tube(with_debris((*subsets, *others)), ("cd14", "cd16", "cx3cr1")),
+        Tube(with_debris((*subsets, *others)), ("hladr", "cd14", "cd16", "cx3cr1")),
         (
             *(
                 TrueMarker(f"{name}_percent", "fraction", Cells((name,)), of=every)
@@ -125,7 +131,7 @@ def monocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
             ),
             TrueMarker("monocyte_cx3cr1", "intensity", cd14_positive, channel="cx3cr1"),
         ),
-        {"cd14": "CD14", "cd16": "CD16", "cx3cr1": "CX3CR1"},
+        {"hladr": "HLA-DR", "cd14": "CD14", "cd16": "CD16", "cx3cr1": "CX3CR1"},
     )
 
 

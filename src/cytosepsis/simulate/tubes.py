@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cytosepsis.simulate.particles import CLUMP_FRACTION, HEIGHT_CV, HEIGHT_OF_AREA
 
 BACKGROUND = 90.0  # units: what an unstained lymphocyte shows in any detector
+BEADS, BEAD_PAIRS = "counting_beads", "bead_pairs"
 BEAD_LIGHT = 190_000.0  # units, in every detector: counting beads outshine every cell
 
 
@@ -152,7 +153,7 @@ def counting_beads(share: float, *, stuck: float = 0.03) -> tuple[CellKind, Cell
     They are bright and narrow in every detector, and scatter between debris and lymphocytes.
     """
     one = CellKind(
-        "counting_beads",
+        BEADS,
         share * (1 - stuck),
         fsc=36_000,
         ssc=90_000,
@@ -163,7 +164,7 @@ def counting_beads(share: float, *, stuck: float = 0.03) -> tuple[CellKind, Cell
     )
     two = replace(
         one,
-        name="bead_pairs",
+        name=BEAD_PAIRS,
         share=share * stuck / 2,
         fsc=66_000,
         ssc=170_000,
