@@ -160,9 +160,7 @@ beads_per_ul = 1000
     assert dict(study.overrides[0].parameters) == {"bead_run": "B1"}
     assert study.compare_across_sites
     assert study.assay_cv == 0.03
-    assert study.warnings == (
-        "clinical.csv: read with a semicolon between columns",
-    )
+    assert study.warnings == ("clinical.csv: read with a semicolon between columns",)
 
 
 def test_a_sheet_as_excel_writes_it_in_france(tmp_path: Path) -> None:

@@ -28,10 +28,9 @@ from cytosepsis.store import (
     RunRecord,
     Store,
     StudyIdentity,
-    csv_text,
     open_results,
-    write_table,
 )
+from cytosepsis.table_files import csv_text, write_table
 
 # ------------------------------------------------------------------------------------ codec
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cytosepsis.analyses import Analyzed, analyze_results
     from cytosepsis.calibration import (
         BeadLevel,
         BeadLimits,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from cytosepsis.study import Progress, run_study
 
 _HOMES = {
+    "analyses": ("Analyzed", "analyze_results"),
     "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
     "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
     "config": ("check_study", "load_study"),
@@ -99,6 +101,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FLAGS",
+    "Analyzed",
     "Assay",
     "BeadLevel",
     "BeadLimits",
@@ -131,6 +134,7 @@ __all__ = [
     "Study",
     "StudyError",
     "__version__",
+    "analyze_results",
     "analyze_sample",
     "check_study",
     "count_with_beads",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from itertools import islice
 from typing import Any
 
 from cytosepsis.errors import CytosepsisError
+from cytosepsis.roots import VARIABLE, Root, RootsError, machine_table, missing_here
 from cytosepsis.workers import Allowance, Reply, Worker, memory_for_each
 
 _IN_FLIGHT_PER_THREAD = 3  # one at work, two on the way
@@ -38,6 +40,7 @@ class Work:
     target: str  # module:function
     code: str  # digest of the computing code of the driver
     timeout_seconds: float | None
+    roots: tuple[Root, ...] = ()  # folders that every worker has to see
 
 
 def replies(
@@ -78,11 +81,9 @@ def replies(
 
 def perform_there(work: Work, order: object) -> Reply | str:
     """Carry out one order on a Dask worker; a sentence where that worker must not."""
-    from cytosepsis.tasks import code_digest
-
-    if code_digest() != work.code:
-        return "computes with another version of cytosepsis, Python or the libraries"
     worker = _workers.of_this_thread(work)
+    if isinstance(worker, str):
+        return worker
     reply = worker.ask(order)
     if worker.gone:
         _workers.forget(worker)
@@ -96,9 +97,13 @@ class _Workers(threading.local):
         self._worker: Worker | None = None
         self._work: Work | None = None
 
-    def of_this_thread(self, work: Work) -> Worker:
+    def of_this_thread(self, work: Work) -> Worker | str:
+        """Give the process of this thread; a sentence where this machine must not do the work."""
         if self._worker is None or self._work != work:
             self.forget(self._worker)
+            refusal = _refusal(work)
+            if refusal is not None:
+                return refusal
             memory = memory_for_each(os.cpu_count() or 1)
             worker = Worker(work.target, Allowance(work.timeout_seconds, memory))
             worker.wait_until_ready()
@@ -114,15 +119,43 @@ class _Workers(threading.local):
 _workers = _Workers()
 
 
+def _refusal(work: Work) -> str | None:
+    """Why no outcome of this machine could be trusted; None where it may work."""
+    from cytosepsis.tasks import code_digest
+
+    host = socket.gethostname()
+    if code_digest() != work.code:
+        return (
+            f"on {host} computes with another version of cytosepsis, Python or the libraries. "
+            "Install the same versions everywhere."
+        )
+    try:
+        missing = missing_here(work.roots, machine_table())
+    except RootsError as error:
+        return f"on {host} cannot tell where the study's folders lie: {error.message}"
+    if missing:
+        return (
+            f"on {host} does not see {missing[0]}. Mount it there, or name in the file of "
+            f"{VARIABLE} where it lies."
+        )
+    return None
+
+
 def _connect(address: str) -> Any:
     try:
         from distributed import Client
+        from distributed.security import Security
     except ModuleNotFoundError:
         raise ClusterError(
             f"scheduler {address!r}: Dask is not installed. Install cytosepsis[cluster]."
         ) from None
     try:
-        # TLS certificates come from Dask's own configuration (distributed.comm.tls).
+        # Certificates come from Dask's own configuration. A client that lacks them would fail late,
+        # and hang on the way out.
+        if address.startswith("tls:") and not Security().get_connection_args("client").get(
+            "ssl_context"
+        ):
+            raise ValueError("no certificate is configured, see distributed.comm.tls")
         return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(
@@ -147,7 +180,7 @@ def _reply_of(future: Any, address: str) -> Reply:
         value = future.result()
         if isinstance(value, Reply):
             return value
-        raise ClusterError(f"A worker of {address} {value}. Install the same versions everywhere.")
+        raise ClusterError(f"A worker of {address} {value}")
     if future.status == "error":
         error = future.exception()
         if isinstance(error, KilledWorker):

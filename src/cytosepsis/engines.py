@@ -63,7 +63,8 @@ class Engine:
 
     def _away(self, orders: Sequence[Order], *, alone: bool = False) -> Iterator[Reply | None]:
         if self.scheduler is not None:
-            work = cluster.Work(self.target, code_digest(), self.timeout_seconds)
+            roots = dict.fromkeys(root for order in orders for root in order.roots)
+            work = cluster.Work(self.target, code_digest(), self.timeout_seconds, tuple(roots))
             yield from cluster.replies(self.scheduler, work, orders)
             return
         workers = 1 if alone else self.workers

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.counting import CountingLot
+from cytosepsis.roots import Root
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -267,6 +268,13 @@ class Study:
     compare_across_sites: bool = False
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
+    roots: tuple[Root, ...] = ()  # further folders that files may lie in
+
+    @property
+    def folders(self) -> tuple[Root, ...]:
+        """Every folder that files may lie in: the study's own, then its roots."""
+        own = str(Path(self.folder).resolve())
+        return (Root(own, own), *self.roots)
 
     def assay(self, name: str) -> Assay:
         """The assay of a name; the sheet's names were checked when the study was read."""

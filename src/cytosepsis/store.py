@@ -8,11 +8,11 @@ table, and a run that is stopped at any moment leaves a folder from which the ne
 from __future__ import annotations
 
 import dataclasses
-import io
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,22 +21,18 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 from cytosepsis.errors import StoreError
 from cytosepsis.journal import Journal
 from cytosepsis.lock import Lock
+from cytosepsis.table_files import SUFFIXES, TEMPORARY, write_frame, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
 
 JOURNAL = "journal.sqlite"
 RUN = "run.json"
+ANALYSES = "analysis.json"
 LOGS = "logs"
 _LOCK = ".lock"
-_TEMPORARY = ".writing-"
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = get_args(Level)
-_SUFFIXES = (".parquet", ".csv")
-
-# A spreadsheet takes such text for a formula; plain numbers written as text are harmless.
-_FORMULA = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +67,19 @@ class RunRecord:
     # why samples and bead runs were computed (`reuse.Reason`) → how many
     reasons: Mapping[str, int] = field(default_factory=dict)
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
+    # analyses whose tables this run removed: what they were computed from has changed
+    removed_analyses: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRecord:
+    """What the tables of one analysis were computed from; all of them in `analysis.json`."""
+
+    tables: Sequence[str]
+    inputs: Mapping[str, str]  # table that was read → SHA-256 of its Parquet file
+    study_digest: str
+    code_digest: str
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,11 @@ class Results:
     def tables(self) -> tuple[str, ...]:
         """Names of the tables, sorted."""
         return tuple(sorted(path.stem for path in self.folder.glob("*.parquet")))
+
+    @property
+    def analyses(self) -> Mapping[str, AnalysisRecord]:
+        """What was analysed from this run's tables, by the name of its command."""
+        return _read_analyses(self.folder)
 
 
 def open_results(folder: str | os.PathLike[str]) -> Results:
@@ -155,9 +169,7 @@ class Store:
     def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed."""
         self._lock.check(now=True)
-        for name, table in tables.items():
-            for suffix in _SUFFIXES:
-                self._write(f"{name}{suffix}", partial(_write_frame, table, suffix))
+        self._write_frames(tables)
         earlier = json.loads(self.journal.fact("tables") or "[]")
         for name in set(earlier) - set(tables):
             self._remove_table(name)
@@ -165,10 +177,40 @@ class Store:
         self.journal.commit()
 
     def write_run(self, run: RunRecord) -> Results:
-        """`run.json`, last of all: it says that the tables beside it are complete."""
-        text = json.dumps(dataclasses.asdict(run), indent=2, ensure_ascii=False) + "\n"
-        self._write(RUN, lambda file: file.write(text.encode()))
+        """`run.json`, last of all: it says that the tables beside it are complete.
+
+        Tables of analyses that were computed from other tables or another study are removed.
+        """
+        run = replace(run, removed_analyses=list(self._remove_outdated(run.study_digest)))
+        self._write_json(RUN, dataclasses.asdict(run))
         return Results(self.folder, run)
+
+    def write_analysis(
+        self, name: str, tables: Mapping[str, pl.DataFrame], record: AnalysisRecord
+    ) -> tuple[str, ...]:
+        """The tables of an analysis as Parquet and CSV, then its record in `analysis.json`.
+
+        Gives the names of other analyses that had read its earlier tables and were removed.
+        """
+        self._lock.check(now=True)
+        records = dict(_read_analyses(self.folder))
+        earlier = records.pop(name, None)
+        # Without a record while its tables are written: one that is cut off has none.
+        self._write_analyses(records)
+        self._write_frames(tables)
+        for old in set(earlier.tables if earlier else ()) - set(tables):
+            self._remove_table(old)
+        records[name] = record
+        self._write_analyses(records)
+        return self._remove_outdated(record.study_digest)
+
+    def digest_of(self, table: str) -> str | None:
+        """SHA-256 of a table's Parquet file; None where it is not there."""
+        try:
+            data = (self.folder / f"{table}.parquet").read_bytes()
+        except FileNotFoundError:
+            return None
+        return hashlib.sha256(data).hexdigest()
 
     def log(self, level: Level, **event: object) -> None:
         """One line of JSON in `logs/run.jsonl`, where its level is asked for."""
@@ -233,15 +275,15 @@ class Store:
 
     def _sweep(self) -> None:
         """Remove what a killed run left half written; the lock says that nobody is writing."""
-        for path in self.folder.glob(f"{_TEMPORARY}*"):
+        for path in self.folder.glob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
 
     def _clear(self) -> None:
         """Forget an earlier run: journal, tables and `run.json`; logs stay."""
         self._sweep()
-        for name in self._tables_of_journal():
+        for name in (*self._tables_of_journal(), *self._tables_of_analyses()):
             self._remove_table(name)
-        for name in (RUN, JOURNAL, f"{JOURNAL}-journal"):
+        for name in (RUN, ANALYSES, JOURNAL, f"{JOURNAL}-journal"):
             (self.folder / name).unlink(missing_ok=True)
 
     def _tables_of_journal(self) -> tuple[str, ...]:
@@ -254,13 +296,52 @@ class Store:
             # A damaged journal is what --fresh is for; a folder that has one is ours.
             return tuple(path.stem for path in self.folder.glob("*.parquet"))
 
+    def _remove_outdated(self, study_digest: str) -> tuple[str, ...]:
+        """Remove the tables of analyses that no longer follow from what lies in the folder."""
+        records = dict(_read_analyses(self.folder))
+        removed: list[str] = []
+        while outdated := [
+            name
+            for name, record in records.items()
+            if record.study_digest != study_digest
+            or any(self.digest_of(table) != found for table, found in record.inputs.items())
+        ]:
+            # What a removed analysis made may have been read by the next.
+            for name in outdated:
+                for table in records.pop(name).tables:
+                    self._remove_table(table)
+            removed += outdated
+        if removed:
+            self._write_analyses(records)
+        return tuple(sorted(removed))
+
+    def _tables_of_analyses(self) -> tuple[str, ...]:
+        try:
+            records = _read_analyses(self.folder)
+        except StoreError:
+            return ()  # damaged: what --fresh is for
+        return tuple(table for record in records.values() for table in record.tables)
+
+    def _write_frames(self, tables: Mapping[str, pl.DataFrame]) -> None:
+        for name, table in tables.items():
+            for suffix in SUFFIXES:
+                self._write(f"{name}{suffix}", partial(write_frame, table, suffix))
+
+    def _write_analyses(self, records: Mapping[str, AnalysisRecord]) -> None:
+        plain = {name: dataclasses.asdict(record) for name, record in sorted(records.items())}
+        self._write_json(ANALYSES, plain)
+
+    def _write_json(self, name: str, document: object) -> None:
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        self._write(name, lambda file: file.write(text.encode()))
+
     def _remove_table(self, name: str) -> None:
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     def _write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
         try:
-            _write_whole(self.folder / name, write)
+            write_whole(self.folder / name, write)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -272,6 +353,20 @@ class Store:
         )
 
 
+def _read_analyses(folder: Path) -> Mapping[str, AnalysisRecord]:
+    """The records of `analysis.json`; none where there is no such file."""
+    path = folder / ANALYSES
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+        return {name: AnalysisRecord(**record) for name, record in records.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path}: cannot be read ({error}). Remove it and analyse again."
+        ) from error
+
+
 def study_of(folder: str | os.PathLike[str]) -> StudyIdentity:
     """Whose results a folder holds."""
     path = Path(folder) / JOURNAL
@@ -279,72 +374,3 @@ def study_of(folder: str | os.PathLike[str]) -> StudyIdentity:
         raise StoreError(f"{folder}: no results here ({JOURNAL} is missing).")
     with Journal(path) as journal:
         return StudyIdentity(**json.loads(journal.fact("study") or "{}"))
-
-
-def table_bytes(table: pl.DataFrame, suffix: str) -> bytes:
-    """A table as it stands in the results folder, with the ending .csv or .parquet."""
-    file = io.BytesIO()
-    _write_frame(table, suffix, file)
-    return file.getvalue()
-
-
-def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write one table as Parquet or CSV, as the ending says, whole or not at all."""
-    try:
-        _write_whole(path, partial(_write_frame, table, path.suffix.lower()))
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}).") from error
-
-
-def csv_text(table: pl.DataFrame) -> str:
-    """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
-    text: str = _without_nan(table).with_columns(_defused()).write_csv()
-    return text
-
-
-def _write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
-    if suffix == ".csv":
-        file.write(csv_text(table).encode())
-    else:
-        _without_nan(table).write_parquet(file)
-
-
-def _without_nan(table: pl.DataFrame) -> pl.DataFrame:
-    import polars.selectors as cs
-
-    return table.with_columns(cs.float().fill_nan(None))
-
-
-def _defused() -> pl.Expr:
-    import polars as pl
-    import polars.selectors as cs
-
-    text = cs.string().as_expr()
-    risky = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
-    return pl.when(risky).then("'" + text).otherwise(text).name.keep()
-
-
-def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside the place, synchronise, rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _synchronise_folder(path.parent)
-
-
-def _synchronise_folder(folder: Path) -> None:
-    """Make a rename durable; Windows has no such thing and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -29,7 +29,6 @@ from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
     Digest,
-    Order,
     Outcome,
     Work,
     code_digest,
@@ -37,6 +36,7 @@ from cytosepsis.tasks import (
     error_of,
     failure,
     is_settled,
+    orders_of,
     perform,
     versions,
     works_of,
@@ -104,8 +104,9 @@ def run_study(
         Whether the table `densities` is written (this version does not make it yet).
     scheduler
         Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
-        each in a process of its own, and `workers` is not used. Files, plans and matrices must be
-        reached by the same paths there. Needs the extra `cluster`.
+        each in a process of its own, and `workers` is not used. The study's folder and its roots
+        must be reached by the same paths there, or by those that each machine's own table of roots
+        gives (see docs/cluster.md). Needs the extra `cluster`.
     fresh
         Forget what an earlier run, also one of another study, left in the folder.
     progress
@@ -137,7 +138,7 @@ def run_study(
         )
     identity = StudyIdentity(study.name, str(Path(study.folder).resolve()))
     with Store(out, identity, fresh=fresh, log_level=log_level) as store:
-        run = _Run(store, works_of(study), digest, progress)
+        run = _Run(store, study, digest, progress)
         run.reuse()
         isolated = workers > 1 if isolate is None else isolate
         engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
@@ -157,11 +158,12 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        works: Sequence[Work],
+        study: Study,
         digest: Digest,
         progress: ProgressCallback | None,
     ) -> None:
-        self.works = works
+        self.works = works_of(study)
+        self._folders = study.folders
         self._store = store
         self._digest: Digest = digest
         self._progress = progress
@@ -172,7 +174,7 @@ class _Run:
         self._todo: list[Work] = []
         self._stamps: dict[Key, Stamp | None] = {}
         self._reasons: dict[Key, Reason] = {}
-        self._state = Progress(len(works), 0, 0, 0, 0, 0, 0, 0.0)
+        self._state = Progress(len(self.works), 0, 0, 0, 0, 0, 0, 0.0)
         self._n_samples_reused = 0
 
     def reuse(self) -> None:
@@ -214,7 +216,8 @@ class _Run:
 
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
-        orders = [Order(work.task, self._digest == "sha256") for work in self._todo]
+        roots = () if engine.scheduler is None else self._folders
+        orders = orders_of(self._todo, digest=self._digest == "sha256", roots=roots)
         for reply in engine.replies(orders, self._log_trouble):
             if reply is None:
                 self._store.journal.commit_if_due()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import metadata, resources
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.codec import encode
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample, Study
+from cytosepsis.roots import Root, RootsError, machine_table, path_here
 from cytosepsis.sample import (
     BeadRunResult,
     SampleFailure,
@@ -31,7 +32,9 @@ Digest = Literal["sha256", "stat"]
 Outcome = SampleOutcome | BeadRunResult
 
 # Failures of the moment rather than of the file's bytes: the next run tries again.
-UNSETTLED = frozenset({"missing", "unreadable", "out_of_memory", "timeout"})
+UNSETTLED = frozenset(
+    {"missing", "unreadable", "out_of_memory", "timeout", "roots", "study_changed"}
+)
 # Errors that are not the file's fault as far as anyone foresaw: exit status 3.
 UNFORESEEN = frozenset({"unforeseen", "worker_died"})
 
@@ -41,6 +44,7 @@ _NOT_COMPUTING = frozenset(
     [
         "__init__",
         "__main__",
+        "analyses",
         "analysis",
         "anonymize",
         "cli",
@@ -58,10 +62,12 @@ _NOT_COMPUTING = frozenset(
         "quantify",
         "report",
         "reuse",
+        "roots",
         "sheets",
         "simulate",
         "store",
         "study",
+        "table_files",
         "tables",
         "tasks",
         "trace",
@@ -70,6 +76,7 @@ _NOT_COMPUTING = frozenset(
         "workers",
     ]
 )
+_FILE_WORDS = frozenset({"file", "none"})  # of `compensation`, that are no path
 LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "flowkit", "flowio")
 
 
@@ -93,6 +100,7 @@ class Work:
     path: str
     part: str
     task: Task
+    content: str = ""  # digest of the plan and the matrix; empty of beads
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,13 @@ class Order:
 
     task: Task
     digest: bool
+    content: str = ""  # what plan and matrix were when the run began; empty: not compared
+    roots: tuple[Root, ...] = ()  # the study's folders, where another machine performs it
+
+
+def orders_of(works: Sequence[Work], *, digest: bool, roots: Sequence[Root] = ()) -> list[Order]:
+    """The orders of units of work; with `roots`, for machines on which those may lie elsewhere."""
+    return [Order(work.task, digest, work.content, tuple(roots)) for work in works]
 
 
 def works_of(study: Study) -> tuple[Work, ...]:
@@ -110,11 +125,22 @@ def works_of(study: Study) -> tuple[Work, ...]:
 
 def perform(order: Order) -> Outcome:
     """Do one unit of work; whatever is wrong with the file is in the outcome."""
-    match order.task:
-        case SampleTask(sample, assay):
-            return analyze_sample(sample, assay, digest=order.digest)
-        case beads:
-            return analyze_beads(beads, digest=order.digest)
+    try:
+        task = _task_here(order)
+    except RootsError as error:
+        return failure(order.task, code=error.code, message=error.message)
+    if not isinstance(task, SampleTask):
+        return analyze_beads(task, digest=order.digest)
+    outcome = analyze_sample(task.sample, task.assay, digest=order.digest)
+    # Looked at after the work, so that whatever plan was read is the one that is named.
+    if order.content and _contents(task.assay) != order.content:
+        return failure(
+            order.task,
+            code="study_changed",
+            message=f"The plan or matrix of assay {task.assay.name!r} is not what it was when the "
+            "run began: it was edited, or another machine has another copy. Run the study again.",
+        )
+    return outcome
 
 
 def failure(task: Task, *, code: str, message: str, unforeseen: bool = False) -> Outcome:
@@ -194,12 +220,13 @@ def versions() -> dict[str, str]:
 
 def _sample_works(study: Study) -> Iterator[Work]:
     assays = {assay.name: _measuring(assay) for assay in study.assays}
+    contents = {name: _contents(assay) for name, assay in assays.items()}
     parts = {name: _assay_part(assay) for name, assay in assays.items()}
     for sample in study.samples:
         measured = _measured(sample)
         part = _digest(encode(replace(measured, path="")), parts[sample.assay])
         task = SampleTask(measured, assays[sample.assay])
-        yield Work("sample", sample.sample_id, sample.path, part, task)
+        yield Work("sample", sample.sample_id, sample.path, part, task, contents[sample.assay])
 
 
 def _bead_works(study: Study) -> Iterator[Work]:
@@ -238,17 +265,56 @@ def _assay_part(assay: Assay) -> str:
     named = replace(
         assay,
         gating=_content(assay.gating),
-        compensation=matrix if matrix in {"file", "none"} else _content(matrix),
+        compensation=matrix if matrix in _FILE_WORDS else _content(matrix),
     )
     return _digest(encode(named))
 
 
+def _contents(assay: Assay) -> str:
+    """Digest of what the plan and the matrix of an assay say, wherever they lie."""
+    matrix = assay.compensation
+    return _digest(_content(assay.gating), matrix if matrix in _FILE_WORDS else _content(matrix))
+
+
 def _content(path: str) -> str:
     """What a plan or matrix is, wherever it lies: the ending tells the format."""
+    suffix = Path(path).suffix.lower()
     try:
-        return f"{file_digest(path)}{Path(path).suffix.lower()}"
+        found = Path(path).stat()
+        return f"{_digest_at(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)}{suffix}"
     except OSError:
-        return f"unreadable{Path(path).suffix.lower()}"
+        return f"unreadable{suffix}"
+
+
+@lru_cache(maxsize=64)
+def _digest_at(path: str, *_stamp: int) -> str:
+    """Digest of a file, taken once as long as its size and times stay."""
+    return file_digest(path)
+
+
+def _task_here(order: Order) -> Task:
+    """The task with its paths as they are on this machine."""
+    if not order.roots:
+        return order.task
+    table = machine_table()
+
+    def here(path: str) -> str:
+        return path_here(path, order.roots, table)
+
+    match order.task:
+        case SampleTask(sample, assay):
+            matrix = assay.compensation
+            return SampleTask(
+                replace(sample, path=here(sample.path)),
+                replace(
+                    assay,
+                    gating=here(assay.gating),
+                    compensation=matrix if matrix in _FILE_WORDS else here(matrix),
+                ),
+            )
+        case beads:
+            run = beads.bead_run
+            return replace(beads, bead_run=replace(run, path=here(run.path)))
 
 
 def _digest(*texts: str) -> str:

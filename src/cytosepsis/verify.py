@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cytosepsis.codec import encode
 from cytosepsis.engines import Engine
@@ -16,11 +17,14 @@ from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Journal
 from cytosepsis.protocol import Study
 from cytosepsis.reuse import key_of, outcomes_of
-from cytosepsis.store import JOURNAL, open_results, table_bytes
+from cytosepsis.store import JOURNAL, open_results
+from cytosepsis.table_files import SUFFIXES, table_bytes
 from cytosepsis.tasks import Order, Work, code_digest, perform, works_of
 
+if TYPE_CHECKING:
+    import polars as pl
+
 _TARGET = "cytosepsis.tasks:perform"
-_SUFFIXES = (".parquet", ".csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,10 @@ def verify_results(
         differences = [
             *_of_records(journal, chosen, engine),
             *_of_tables(journal, study, works, Path(folder)),
+            *_of_analyses(study, Path(folder)),
         ]
         n_tables = len(json.loads(journal.fact("tables") or "[]"))
+        n_tables += sum(len(record.tables) for record in open_results(folder).analyses.values())
     return Verification(
         n_files=len(chosen),
         n_tables=n_tables,
@@ -130,9 +136,29 @@ def _of_tables(
 
     tables = all_tables(study, *outcomes_of(journal, works))
     for name in json.loads(journal.fact("tables") or "[]"):
-        for suffix in _SUFFIXES:
-            path = folder / f"{name}{suffix}"
-            if not path.exists():
-                yield Difference(path.name, "is missing")
-            elif name in tables and path.read_bytes() != table_bytes(tables[name], suffix):
-                yield Difference(path.name, "is not what the journal and the study give")
+        yield from _of_table(name, tables.get(name), folder)
+
+
+def _of_analyses(study: Study, folder: Path) -> Iterator[Difference]:
+    """Analyses again, each from the tables that lie in the folder."""
+    from cytosepsis.analyses import compute_analysis
+    from cytosepsis.analysis.registry import ANALYSES
+
+    results = open_results(folder)
+    for name, record in results.analyses.items():
+        analysis = ANALYSES.get(name)
+        if analysis is None or not set(analysis.reads) <= set(results.tables):
+            yield Difference(name, "cannot be analysed again: what it reads is not there")
+            continue
+        again = compute_analysis(study, analysis, {t: results.table(t) for t in analysis.reads})
+        for table in record.tables:
+            yield from _of_table(table, again.get(table), folder)
+
+
+def _of_table(name: str, again: pl.DataFrame | None, folder: Path) -> Iterator[Difference]:
+    for suffix in SUFFIXES:
+        path = folder / f"{name}{suffix}"
+        if not path.exists():
+            yield Difference(path.name, "is missing")
+        elif again is not None and path.read_bytes() != table_bytes(again, suffix):
+            yield Difference(path.name, "is not what the journal and the study give")

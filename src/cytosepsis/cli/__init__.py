@@ -16,6 +16,7 @@ import typer
 
 from cytosepsis import __version__
 from cytosepsis.cli import (
+    analysis_commands,
     compensation_command,
     file_commands,
     panel_commands,
@@ -37,6 +38,7 @@ app.command()(study_commands.run)
 app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
+app.command()(analysis_commands.cohort)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(plan_commands.gating)

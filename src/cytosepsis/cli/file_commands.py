@@ -318,7 +318,7 @@ def _population_frame(rows: list[Record]) -> pl.DataFrame:
 
 
 def _write_table(rows: list[Record], out: Path) -> None:
-    from cytosepsis.store import write_table
+    from cytosepsis.table_files import write_table
 
     write_table(_population_frame(rows), out)
 
@@ -327,7 +327,7 @@ def _show_populations(records: list[Record], format: TableFormat) -> None:
     if format == "json":
         write_json(records)
     elif format == "csv":
-        from cytosepsis.store import csv_text
+        from cytosepsis.table_files import csv_text
 
         sys.stdout.write(csv_text(_population_frame(_population_rows(records))))
     else:

@@ -62,7 +62,7 @@ def trace(
 
         story = trace_sample(results, sample)
         if format == "json":
-            write_json(_plain(story))
+            write_json(story)
             return
         for heading, content in story.items():
             typer.echo(heading)
@@ -80,16 +80,3 @@ def _lines(content: Any) -> Iterator[str]:
                 yield ", ".join(f"{name} {value}" for name, value in row.items())
         case _:
             yield str(content)
-
-
-def _plain(value: Any) -> Any:
-    """Dates as ISO text."""
-    match value:
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list():
-            return [_plain(item) for item in value]
-        case None | bool() | int() | float() | str():
-            return value
-        case _:
-            return str(value)

@@ -25,6 +25,7 @@ def summary(results: Results) -> str:
             *_failed_files(results),
             *_bead_runs(results),
             *_flags(results),
+            *_removed(results),
             *_whereabouts(results),
         ]
     )
@@ -80,6 +81,14 @@ def _flags(results: Results) -> Iterator[str]:
                 n = counts[code]
                 many = "1 sample" if n == 1 else f"{n} samples"
                 yield from _item(f"{severity} {code}", f"{many}. {flag.meaning}")
+
+
+def _removed(results: Results) -> Iterator[str]:
+    names = results.run.removed_analyses
+    if names:
+        yield ""
+        yield f"Removed, because what they were computed from has changed: {', '.join(names)}"
+        yield from (f"  Again: cytosepsis {name} {results.folder}" for name in names)
 
 
 def _whereabouts(results: Results) -> Iterator[str]:

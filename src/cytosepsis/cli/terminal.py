@@ -79,8 +79,11 @@ def safe(text: object) -> str:
 
 
 def write_json(document: object) -> None:
-    """Write the one JSON document of a command on stdout; NaN and infinities become null."""
-    sys.stdout.write(json.dumps(_finite(document), indent=2, ensure_ascii=False) + "\n")
+    """Write the one JSON document of a command on stdout.
+
+    NaN and infinities become null, dates ISO text.
+    """
+    sys.stdout.write(json.dumps(_plain(document), indent=2, ensure_ascii=False) + "\n")
 
 
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -118,13 +121,15 @@ def _cell(value: object) -> str:
             return safe(value)
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _finite(item) for key, item in value.items()}
+            return {key: _plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
+            return [_plain(item) for item in value]
+        case None | bool() | int() | str():
             return value
+        case _:
+            return str(value)

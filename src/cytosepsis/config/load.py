@@ -39,6 +39,7 @@ from cytosepsis.protocol import (
     Study,
     Window,
 )
+from cytosepsis.roots import VARIABLE, RootsError, machine_table
 
 # Columns whose near-twins would silently split one thing into two.
 _TWIN_COLUMNS = (
@@ -129,6 +130,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         primary_marker=primary,
         outcomes=tuple(Outcome(name, **table.given()) for name, table in file.outcomes.items()),
         digest=_digest(toml, reading),
+        roots=reading.places.roots(file.study.roots),
         **file.study.given(
             "name",
             "baseline",
@@ -145,14 +147,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
 def _reading(toml: Path, file: StudyFile, problems: Problems) -> Reading:
     """Set up the folders and the clock that the rest of the study is read with."""
     folder = toml.parent
-    roots: list[Path] = []
-    for index, text in enumerate(file.study.roots if file.study else ()):
-        root = folder / text
-        if root.is_dir():
-            roots.append(root)
-        else:
-            problems.error(FILE, key_path(("study", "roots", index)), f"found {text!r}, which is "
-                           "no folder. Name a folder, relative to the study's.")  # fmt: skip
+    roots = _roots(folder, file.study.roots if file.study else (), problems)
     given = file.study.given("timezone", "date_format") if file.study else {}
     for key in tuple(given):
         try:
@@ -161,6 +156,28 @@ def _reading(toml: Path, file: StudyFile, problems: Problems) -> Reading:
             problems.error(FILE, key_path(("study", key)), f"{error}.")
             del given[key]
     return Reading(Places.of(folder, roots), Clock(**given), problems)
+
+
+def _roots(folder: Path, names: Sequence[str], problems: Problems) -> list[Path]:
+    """Find the folders of [study] roots, where this machine has them."""
+    try:
+        table = machine_table()
+    except RootsError as error:
+        problems.error(FILE, "study.roots", error.message)
+        return []
+    roots: list[Path] = []
+    for index, name in enumerate(names):
+        root = folder / table.get(name, name)
+        if root.is_dir():
+            roots.append(root)
+            continue
+        place = f" (here {table[name]!r}, as {VARIABLE} says)" if name in table else ""
+        problems.error(
+            FILE,
+            key_path(("study", "roots", index)),
+            f"found {name!r}{place}, which is no folder. Name a folder, relative to the study's.",
+        )
+    return roots
 
 
 def _digest(toml: Path, reading: Reading) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cytosepsis.roots import Root
+
 
 class OutsideError(ValueError):
     """A path that leads out of the study folder and its roots, or is none."""
@@ -23,6 +25,11 @@ class Places:
     def of(cls, folder: Path, roots: Sequence[Path] = ()) -> Places:
         """Resolve the folders once."""
         return cls((folder.resolve(), *(root.resolve() for root in roots)))
+
+    def roots(self, names: Sequence[str]) -> tuple[Root, ...]:
+        """The folders beside the study's own, by the names that study.toml gives them."""
+        pairs = zip(names, self.folders[1:], strict=False)  # fewer where one was not found
+        return tuple(Root(name, str(folder)) for name, folder in pairs)
 
     def resolve(self, text: str) -> Path:
         """Where a path of the study leads: the first folder that has it, else the study folder.

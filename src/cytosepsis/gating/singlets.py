@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cytosepsis.gating.finding import Found
 from cytosepsis.gating.region import Outline
 from cytosepsis.kernels import density as kd
+from cytosepsis.kernels.regions import LEAST, MOST
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int)
     The heights' scatter is a line of the area too, so that the band is a wedge. `few_events` below
     `min_events` finite pairs; `not_converged` where the events have no such band.
     """
-    finite = np.isfinite(area) & np.isfinite(height)
+    finite = (np.abs(area) <= MOST) & (np.abs(height) <= MOST)
     order = np.lexsort((height[finite], area[finite]))
     x, y = area[finite][order], height[finite][order]
     if len(x) < min_events:
@@ -38,7 +39,7 @@ def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int)
     ends = int(_ENDS * len(x))
     bins = [part for part in np.array_split(np.arange(ends, len(x) - ends), _BINS) if len(part)]
     centre = np.array([float(np.median(x[part])) for part in bins])
-    if centre[0] == centre[-1] or y.min() == y.max():
+    if centre[-1] - centre[0] < LEAST or np.ptp(y) < LEAST:
         return Found("not_converged", None)
     slope, intercept = _line(centre, np.array([_middle(y[part])[0] for part in bins]))
     # Within a bin heights follow the area: the scatter is that about the line.
@@ -96,4 +97,8 @@ def _wedge(
     lower = [(k, m - width * r) for k, m, r in zip(knots, line, reach, strict=True)]
     upper = [(k, m + width * r) for k, m, r in zip(knots, line, reach, strict=True)]
     vertices = [*lower, *reversed(upper)]
-    return tuple((float(a), float(b)) for a, b in vertices)
+    return tuple((_gateable(a), _gateable(b)) for a, b in vertices)
+
+
+def _gateable(value: float) -> float:
+    return 0.0 if abs(value) < LEAST else float(value)

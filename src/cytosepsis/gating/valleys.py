@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cytosepsis.gating.finding import GateStatus
 from cytosepsis.kernels import density as kd
+from cytosepsis.kernels.regions import LEAST, MOST
 
 Floats = NDArray[np.float64]
 
@@ -70,8 +71,11 @@ class Cut:
 
 
 def ordered_finite(values: Floats) -> Floats:
-    """Sort the finite values: everything after is the same for any order of the events."""
-    return np.sort(values[np.isfinite(values)])
+    """Sort the values that can be gated: what follows is the same for any order of the events.
+
+    Those that are not finite, or too large for a polygon's arithmetic, are no intensities.
+    """
+    return np.sort(values[np.abs(values) <= MOST])
 
 
 def density_of(ordered: Floats, factor: float = 1.0) -> Density | None:
@@ -82,7 +86,7 @@ def density_of(ordered: Floats, factor: float = 1.0) -> Density | None:
     """
     inner = without_piles(ordered)
     n = len(inner)
-    if n < 2 or inner[0] == inner[-1]:
+    if n < 2 or inner[-1] - inner[0] < LEAST:
         return None
     lower, q1, q3, upper = np.quantile(inner, (0.001, 0.25, 0.75, 0.999))
     spread = float(np.std(inner))
@@ -278,8 +282,6 @@ def cut_at_tail(
         if fall[k] < limit:
             part = (fall[k - 1] - limit) / (fall[k - 1] - fall[k])  # between the two slopes
             value = sign * float(density.place(k - 0.5 + part))
-            if density.place(k) > float(signed[-1]):
-                break  # beyond all events: nothing was seen to run out
             return Cut("ok", value, (("cut", value), *found))
     return Cut("no_valley", None, found)
 

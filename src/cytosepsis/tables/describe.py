@@ -114,9 +114,19 @@ UNUSED_CODES = {
 
 def tables_markdown() -> str:
     """The text of `docs/tables.md`."""
-    tables = "\n".join(_table(table) for table in TABLES.values())
+    tables = "\n".join(table_section(table) for table in TABLES.values())
     codes = "".join(f"| `{code}` | {meaning} |\n" for code, meaning in UNUSED_CODES.items())
     return f"{_TABLES_HEAD}\n{tables}\n{_RULES}{codes}"
+
+
+def table_section(table: Table) -> str:
+    """What a page says of one table: its rows, their order, every column."""
+    rows = "".join(_row(column) for column in table.columns)
+    further = f"\n{table.further}\n" if table.further else ""
+    return (
+        f"## `{table.name}`\n\nA row is {table.row}. Order: {table.order}.\n\n"
+        f"| column | type | unit | meaning |\n|---|---|---|---|\n{rows}{further}"
+    )
 
 
 def flags_markdown() -> str:
@@ -129,15 +139,6 @@ def flags_markdown() -> str:
     )
     rows = (f"| `{flag.code}` | {flag.severity} | {flag.meaning} |\n" for flag in FLAGS.values())
     return head + "".join(rows)
-
-
-def _table(table: Table) -> str:
-    rows = "".join(_row(column) for column in table.columns)
-    further = f"\n{table.further}\n" if table.further else ""
-    return (
-        f"## `{table.name}`\n\nA row is {table.row}. Order: {table.order}.\n\n"
-        f"| column | type | unit | meaning |\n|---|---|---|---|\n{rows}{further}"
-    )
 
 
 def _row(column: Column) -> str:

@@ -1,0 +1,73 @@
+"""Every analysis: what it reads, what it makes, and the function between the two.
+
+A new analysis is one module with its function, one with its declared tables, and one entry here;
+its documentation, its files and the checks on them follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
+from cytosepsis.analysis.visits import visits_frame
+from cytosepsis.protocol import Study
+from cytosepsis.tables.schemas import Table
+
+Frames = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysis, known by the name of its command."""
+
+    name: str
+    purpose: str  # a sentence, for the documentation
+    tables: tuple[Table, ...]  # what it makes, in this order
+    # Names of tables of the run, or of other analyses: those are computed again first.
+    reads: tuple[str, ...]
+    compute: Callable[[Study, Frames], Frames]
+    codes: Mapping[str, str] = field(default_factory=dict)  # codes in its tables → meaning
+    libraries: tuple[str, ...] = ()  # beyond Polars: what it computes with
+
+
+def _cohort(study: Study, tables: Frames) -> Frames:
+    return {"visits": visits_frame(study, tables["samples"], tables["marker_values"])}
+
+
+ANALYSES: dict[str, Analysis] = {
+    analysis.name: analysis
+    for analysis in (
+        Analysis(
+            name="cohort",
+            purpose="Who is in the study, and which visits took place.",
+            tables=(VISITS,),
+            reads=("samples", "marker_values"),
+            compute=_cohort,
+            codes=VISIT_CODES,
+        ),
+    )
+}
+
+
+def maker_of(table: str, analyses: Mapping[str, Analysis] = ANALYSES) -> Analysis | None:
+    """The analysis that makes a table; None of a table of the run."""
+    makers = (a for a in analyses.values() if table in {made.name for made in a.tables})
+    return next(makers, None)
+
+
+def in_order(name: str, analyses: Mapping[str, Analysis] = ANALYSES) -> tuple[Analysis, ...]:
+    """An analysis after those whose tables it reads, each once."""
+    found: dict[str, Analysis] = {}
+
+    def visit(analysis: Analysis) -> None:
+        for table in analysis.reads:
+            maker = maker_of(table, analyses)
+            if maker is not None and maker.name not in found:
+                visit(maker)
+        found[analysis.name] = analysis
+
+    visit(analyses[name])
+    return tuple(found.values())

@@ -1,0 +1,63 @@
+"""Commands that analyse a results folder: `cohort`."""
+# ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cytosepsis.cli.terminal import Format, command, safe, say, show_table, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cytosepsis.analyses import Analyzed
+
+RESULTS = typer.Argument(help="A results folder.", show_default=False)
+STUDY = typer.Option(help="Default: where it was when it was run.", show_default=False)
+FORMAT = typer.Option(help="How to write it.")
+MAX_ROWS = 20  # of one table shown; the files have all
+
+
+def cohort(
+    results: Annotated[Path, RESULTS],
+    study: Annotated[Path | None, STUDY] = None,
+    format: Annotated[Format, FORMAT] = "table",
+) -> None:
+    """Say who is in the study and why, and which visits took place."""
+    with command():
+        done = analyzed(results, study, "cohort", format)
+        if format == "table":
+            visits = done.tables["visits"]
+            missed = visits.filter(visits["status"] != "drawn")
+            shown = ["patient_id", "timepoint", "status", "reason"]
+            show_frame("visits without a value", missed, shown, file="visits.csv")
+
+
+def analyzed(results: Path, study: Path | None, name: str, format: Format) -> Analyzed:
+    """Run an analysis; with format "json", write all of its tables as one document."""
+    from cytosepsis.analyses import analyze_results
+    from cytosepsis.config import load_study
+    from cytosepsis.store import study_of
+
+    done = analyze_results(load_study(study or study_of(results).folder), results, name)
+    if done.removed:
+        say(
+            f"Removed, because what they were computed from has changed: {', '.join(done.removed)}."
+        )
+    if format == "json":
+        write_json({table: frame.to_dicts() for table, frame in done.tables.items()})
+    return done
+
+
+def show_frame(title: str, frame: pl.DataFrame, columns: list[str], *, file: str) -> None:
+    """Show some columns of a table, its first rows and where the rest is; of none, nothing."""
+    if frame.is_empty():
+        return
+    rows = frame.select(columns).head(MAX_ROWS)
+    show_table(f"{title}: {frame.height}", columns, rows.iter_rows())
+    if frame.height > MAX_ROWS:
+        typer.echo(safe(f"  … and {frame.height - MAX_ROWS} more: see {file}"))
+    typer.echo("")

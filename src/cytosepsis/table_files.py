@@ -1,0 +1,93 @@
+"""Tables as files: Parquet, and CSV that is safe in a spreadsheet; whole or not at all."""
+# ruff: noqa: PLC0415 - polars takes a quarter second: imported where a table is touched
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from cytosepsis.errors import StoreError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SUFFIXES = (".parquet", ".csv")
+TEMPORARY = ".writing-"  # begins the name of what is not yet whole
+
+# A spreadsheet takes such text for a formula; plain numbers written as text are harmless.
+_FORMULA = r"^[=+\-@\t\r]"
+_NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
+
+
+def table_bytes(table: pl.DataFrame, suffix: str) -> bytes:
+    """A table as it stands in the results folder, with the ending .csv or .parquet."""
+    file = io.BytesIO()
+    write_frame(table, suffix, file)
+    return file.getvalue()
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write one table as Parquet or CSV, as the ending says, whole or not at all."""
+    try:
+        write_whole(path, partial(write_frame, table, path.suffix.lower()))
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error}).") from error
+
+
+def csv_text(table: pl.DataFrame) -> str:
+    """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
+    text: str = _without_nan(table).with_columns(_defused()).write_csv()
+    return text
+
+
+def write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
+    """Write a table in the format of an ending: .csv, else Parquet."""
+    if suffix == ".csv":
+        file.write(csv_text(table).encode())
+    else:
+        _without_nan(table).write_parquet(file)
+
+
+def _without_nan(table: pl.DataFrame) -> pl.DataFrame:
+    import polars.selectors as cs
+
+    return table.with_columns(cs.float().fill_nan(None))
+
+
+def _defused() -> pl.Expr:
+    import polars as pl
+    import polars.selectors as cs
+
+    text = cs.string().as_expr()
+    risky = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return pl.when(risky).then("'" + text).otherwise(text).name.keep()
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write beside the place, synchronise, rename: a reader sees the old file or the new one."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _synchronise_folder(path.parent)
+
+
+def _synchronise_folder(folder: Path) -> None:
+    """Make a rename durable; Windows has no such thing and needs none."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
