@@ -63,7 +63,7 @@ def immature_neutrophils(rng: np.random.Generator, *, septic: bool) -> PanelTube
         mature.share * 0.02,
         fsc=110_000,
         ssc=190_000,
-        stains={"cd45": mature.stains["cd45"]},
+        stains={"cd45": Stain(2.8 * mature.stains["cd45"].level, 0.22)},
         autofluorescence=900,
     )
     others = tuple(k for k in kinds if k.name != "granulocytes")
