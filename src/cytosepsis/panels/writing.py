@@ -97,4 +97,4 @@ def _implied_markers(document: Mapping[str, Any]) -> list[str]:
 def _plan(panel: ReadyPanel, top: float | None) -> str:
     if top is None:
         return panel.plan
-    return re.sub(r"^T = .*$", f"T = {top:g}", panel.plan, flags=re.MULTILINE)
+    return re.sub(r"^T = 262144$", f"T = {top:g}", panel.plan, flags=re.MULTILINE)
