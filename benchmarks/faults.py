@@ -129,6 +129,35 @@ class Campaign:
         assert tally is not None
         return replace(tally, n_twice=twice)
 
+    def stop_runs(self, n: int) -> Tally:
+        """Ctrl-C and SIGTERM at random moments: the run itself leaves nothing behind."""
+        stopped, commands, left, twice, tally = 0, 0, 0, 0, None
+        while stopped < n:
+            out = self.folder / f"stopped{stopped}"
+            while stopped < n:
+                before, logged = committed(out), log_size(out)
+                process = self.start(out)
+                commands += 1
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(self.random.uniform(0.3, self.undisturbed_seconds))
+                if process.poll() is not None:
+                    break
+                sent = signal.SIGINT if stopped % 2 else signal.SIGTERM
+                process.send_signal(sent)
+                status = process.wait(60)
+                # Before the command has set itself up, the signal ends Python in its own way.
+                assert status in (0, 1, 128 + sent, -sent), status
+                stopped += 1
+                left += len(list(out.glob(".writing-*")) + list(out.glob(".lock")))
+                twice += len(before & computed(out, logged))
+            commands += 1
+            self.finish(out)
+            fault = "run stopped (SIGTERM, Ctrl-C)"
+            tally = worst(tally, self.compare(fault, out, stopped, commands))
+            shutil.rmtree(out)
+        assert tally is not None
+        return replace(tally, n_twice=twice, n_left=tally.n_left + left)
+
     def kill_workers(self, n: int) -> Tally:
         """SIGKILL single workers while they compute."""
         killed, commands, twice, tally = 0, 0, 0, None
@@ -159,8 +188,10 @@ class Campaign:
         """Let the disk be full at random moments, then make room and resume."""
         fault = "disk full"
         refused, commands, twice, rounds, tally = 0, 0, 0, 0, None
+        whole = sum(path.stat().st_size for path in (self.folder / "whole").rglob("*"))
         while refused < n:
-            with small_disk(self.folder / f"disk{rounds}") as disk:
+            # Tables are written beside the old ones, and SQLite keeps what it changes.
+            with small_disk(self.folder / f"disk{rounds}", 3 * whole + (4 << 20)) as disk:
                 if disk is None:
                     return Tally(fault, 0, 0, 0, 0, True, "skipped: no tmpfs may be mounted here")
                 out, ballast = disk / "out", disk / "ballast"
@@ -171,7 +202,7 @@ class Campaign:
                     before, logged = committed(out), log_size(out)
                     status = self.finish(out)
                     commands += 1
-                    twice += len(before & computed(out, logged)) if status not in (2, 3) else 0
+                    twice += len(before & computed(out, logged))
                     refused += status in (2, 3)
                     ballast.unlink()
                 self.finish(out)
@@ -273,8 +304,8 @@ def children(pid: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def small_disk(place: Path, size: str = "6m") -> Iterator[Path | None]:
-    """Mount a tmpfs of a few megabytes; None where that is not allowed."""
+def small_disk(place: Path, size: int) -> Iterator[Path | None]:
+    """Mount a tmpfs of so many bytes; None where that is not allowed."""
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     try:
@@ -323,6 +354,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=75)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--stops", type=int, default=20)
     parser.add_argument("--workers-killed", type=int, default=20)
     parser.add_argument("--full-disks", type=int, default=5)
     parser.add_argument("--changes", type=int, default=20)
@@ -334,6 +366,7 @@ def main() -> int:
         n_files = len(list((campaign.study / "fcs").glob("*.fcs")))
         todo: list[tuple[Callable[[int], Tally], int]] = [
             (campaign.kill_runs, wanted.kills),
+            (campaign.stop_runs, wanted.stops),
             (campaign.kill_workers, wanted.workers_killed),
             (campaign.fill_disk, wanted.full_disks),
             (campaign.change_files, wanted.changes),

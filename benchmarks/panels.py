@@ -109,7 +109,7 @@ def coverage(runs: Sequence[Run]) -> str:
 
 
 def spoilt_rows(runs: Sequence[Run]) -> Iterator[str]:
-    """Rows of the table of spoilt tubes: no value, flagged, right although spoilt, quietly wrong."""
+    """Rows of the table of spoilt tubes: without value, flagged, right all the same, quietly wrong."""
     whole = pl.concat([run.table.with_columns(panel=pl.lit(run.panel)) for run in runs])
     for (fault,), rows in whole.group_by(["fault"], maintain_order=True):
         without = rows.filter(pl.col("value").is_null())

@@ -16,8 +16,9 @@ def test_what_is_killed_and_spoiled_ends_as_if_nothing_had_been(tmp_path: Path) 
     from faults import Campaign
 
     campaign = Campaign(tmp_path, workers=2, seed=3)
-    campaign.prepare(patients=3, events=300)
-    tallies = [campaign.kill_runs(2), campaign.kill_workers(1), campaign.change_files(3)]
+    campaign.prepare(patients=2, events=300)
+    tallies = [campaign.kill_runs(2), campaign.stop_runs(1)]
+    tallies += [campaign.kill_workers(1), campaign.change_files(3)]
     disk = campaign.fill_disk(1)
     tallies += [disk] if not disk.note else []
     for tally in tallies:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -51,6 +52,26 @@ def test_a_holder_on_another_machine_that_shows_life_is_believed(path: Path) -> 
     with pytest.raises(StoreError, match="process 1 on elsewhere"):
         Lock(path)
     assert json.loads(path.read_text())["host"] == "elsewhere"
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    held_by(path, "elsewhere", age=-3600)
+    Lock(path).release()
+
+
+def test_a_holder_whose_clock_is_ahead_is_believed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.2)
+    held_by(path, "elsewhere", age=-3600)
+    beat = threading.Timer(0.1, held_by, (path, "elsewhere"), {"age": -3601.0})
+    beat.start()
+    with pytest.raises(StoreError, match="process 1 on elsewhere"):
+        Lock(path)
+    beat.join()
 
 
 @pytest.mark.parametrize("host", ["elsewhere", socket.gethostname()])

@@ -10,7 +10,7 @@ from cytosepsis.config import load_study
 from cytosepsis.errors import StudyError
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.roots import Root, RootsError, machine_table, missing_here, path_here
-from cytosepsis.sample import SampleFailure
+from cytosepsis.sample import SampleFailure, analyze_sample
 from cytosepsis.tasks import SampleTask, Work, is_settled, orders_of, perform, works_of
 from small_study import PLAN, in_study, write
 
@@ -127,3 +127,22 @@ def test_a_plan_edited_after_the_run_began_costs_rows_and_no_wrong_numbers(tmp_p
     assert "edited" in edited.message
     plan.write_text(PLAN)
     assert not isinstance(perform(order), SampleFailure)
+
+
+def test_a_file_that_changes_while_it_is_read_gives_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, _ = real_work(tmp_path / "study")
+    (order,) = orders_of([work], digest=False)
+    file = Path(work.path)
+
+    def copied_meanwhile(*args: object, **options: object) -> object:
+        outcome = analyze_sample(*args, **options)  # type: ignore[arg-type]
+        with file.open("ab") as end:
+            end.write(b"more")
+        return outcome
+
+    monkeypatch.setattr("cytosepsis.tasks.analyze_sample", copied_meanwhile)
+    growing = perform(order)
+    assert isinstance(growing, SampleFailure)
+    assert (growing.code, is_settled(growing)) == ("changed_while_read", False)

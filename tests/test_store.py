@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -124,6 +125,7 @@ def entry(name: str = "s1", part: str = "p", record: str = "{}") -> Entry:
         sha256="ab",
         digest="sha256",
         code="c",
+        plots=False,
         settled=True,
         record_type="SampleResult",
         record=record,
@@ -173,8 +175,44 @@ def test_committed_outcomes_survive_a_kill(tmp_path: Path) -> None:
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.set_fact("schema", "99")
-    with pytest.raises(StoreError, match=r"schema 99, this version writes 1\. Use --fresh"):
+    with pytest.raises(StoreError, match=r"schema 99, this version writes 3\. Use --fresh"):
         Journal(tmp_path / "j")
+
+
+@pytest.mark.parametrize(
+    ("schema", "lacks"), [("1", ("plots", "changed_ns")), ("2", ("changed_ns",))]
+)
+def test_a_journal_of_an_earlier_schema_is_brought_up_to_date(
+    tmp_path: Path, schema: str, lacks: tuple[str, ...]
+) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.put(entry())
+    with sqlite3.connect(tmp_path / "j") as db:
+        for column in lacks:
+            db.execute(f"ALTER TABLE outcomes DROP COLUMN {column}")
+        db.execute("UPDATE facts SET value = ? WHERE name = 'schema'", (schema,))
+    db.close()
+    with Journal(tmp_path / "j") as journal:
+        found = journal.find(entry().key)
+        assert found is not None
+        assert found.record == entry().record
+        journal.put(replace(entry(), stamp=Stamp(1, 2, 3)))
+    with Journal(tmp_path / "j") as journal:
+        assert journal.find(entry().key) == replace(entry(), stamp=Stamp(1, 2, 3))
+
+
+def test_looking_into_a_journal_changes_nothing(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.put(entry())
+    before = (tmp_path / "j").read_bytes()
+    with Journal(tmp_path / "j", writes=False) as journal:
+        assert journal.find(entry().key) == entry()
+        with pytest.raises(StoreError, match="readonly"):
+            journal.put(entry(record="x"))
+    assert (tmp_path / "j").read_bytes() == before
+    with pytest.raises(StoreError, match="run the study again first"):
+        Journal(tmp_path / "none", writes=False)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
@@ -297,6 +335,40 @@ RUN = RunRecord(
     wall_seconds=0.0,
     machine={},
 )
+
+
+def test_half_a_line_of_a_killed_run_spoils_no_other(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "run.jsonl"
+    with Store(tmp_path, STUDY) as store:
+        store.log("info", event="one")
+    log.write_bytes(log.read_bytes() + b'{"event": "ha')
+    with Store(tmp_path, STUDY) as store:
+        store.log("info", event="two")
+        store.log("info", event="three")
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(lines[n])["event"] for n in (0, 2, 3)] == ["one", "two", "three"]
+    assert len(lines) == 4
+
+
+def test_a_large_log_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cytosepsis.store._LARGEST_LOG", 100)
+    for n in range(8):
+        with Store(tmp_path, STUDY) as store:
+            store.log("info", event="an event of some length", n=n)
+    logs = sorted((tmp_path / "logs").iterdir())
+    assert [path.name for path in logs] == ["run.1.jsonl", "run.jsonl"]
+    assert all(path.stat().st_size < 300 for path in logs)
+    assert json.loads(logs[1].read_text().splitlines()[-1])["n"] == 7
+
+
+def test_tables_of_two_runs_side_by_side_are_vouched_for_by_none(tmp_path: Path) -> None:
+    with Store(tmp_path, STUDY) as store:
+        store.write_tables({"t": pl.DataFrame({"a": [1]})})
+        store.write_run(RUN)
+    with Store(tmp_path, STUDY) as store:
+        store.write_tables({"t": pl.DataFrame({"a": [2]})})
+    with pytest.raises(StoreError, match="no finished results"):
+        open_results(tmp_path)
 
 
 def test_results_that_are_not_finished_are_said(tmp_path: Path) -> None:

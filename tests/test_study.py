@@ -33,7 +33,9 @@ from cytosepsis.tasks import Order, SampleTask, code_digest, works_of
 # What a file says is what happens when it is measured: the fakes below stand for the analysis.
 
 
-def fake_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
+def fake_sample(
+    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
+) -> SampleOutcome:
     path = Path(sample.path)
     with (path.parent / "calls.log").open("a") as log:
         log.write(f"{sample.sample_id}\n")
@@ -70,7 +72,7 @@ def fake_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleO
     return SampleResult(sample.sample_id, assay.name, sha256, n, (root,), (), None, ())
 
 
-def fake_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
+def fake_beads(task: BeadTask, *, digest: bool = True, plots: bool = False) -> BeadRunResult:
     return BeadRunResult(
         task.bead_run.bead_run,
         channel=task.accepted[0],
@@ -279,6 +281,21 @@ def test_a_file_that_was_only_touched_is_reused(study: Study, out: Path) -> None
     run_study(study, out)
     os.utime(study.samples[3].path, (1, 1))
     assert rerun(study, out) == (0, 8, set())
+
+
+def test_a_file_that_was_replaced_with_size_and_time_kept_is_computed(
+    study: Study, out: Path
+) -> None:
+    run_study(study, out)
+    path = Path(study.samples[3].path)
+    before = path.stat()
+    other = path.with_suffix(".new")
+    other.write_text("z" * before.st_size)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert rerun(study, out) == (1, 7, {"s3"})
 
 
 def test_a_study_that_was_moved_is_reused(study: Study, out: Path) -> None:

@@ -9,6 +9,7 @@ from cytosepsis.calibration import BeadLimits, BeadLot, fit_calibration
 from cytosepsis.errors import CalibrationError
 from cytosepsis.fcs import read_fcs
 from cytosepsis.panel import find
+from cytosepsis.pictures import bead_densities
 from cytosepsis.protocol import BeadRun, Statistic, Study
 from cytosepsis.sample import BeadRunResult, file_digest, supervised
 
@@ -47,8 +48,11 @@ def bead_tasks(study: Study) -> tuple[BeadTask, ...]:
     return tuple(replace(task, assays=assays) for task, assays in tasks.items())
 
 
-def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
-    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised."""
+def analyze_beads(task: BeadTask, *, digest: bool = True, plots: bool = False) -> BeadRunResult:
+    """Fit the line of one bead acquisition; what goes wrong is in the result, never raised.
+
+    With its SHA-256 if `digest`, and pictures of the beads if `plots`, without a line too.
+    """
     blank = BeadRunResult(
         bead_run=task.bead_run.bead_run,
         channel=task.accepted[0],
@@ -78,7 +82,11 @@ def analyze_beads(task: BeadTask, *, digest: bool = True) -> BeadRunResult:
                 f"the file has {', '.join(raw.pnn)}",
                 code="channel_missing",
             )
-        known[0] = replace(known[0], channel=raw.pnn[column])
+        known[0] = replace(
+            known[0],
+            channel=raw.pnn[column],
+            densities=bead_densities(raw, column) if plots else (),
+        )
         calibration = fit_calibration(
             raw, task.lot, raw.pnn[column], statistic=task.statistic, limits=task.limits
         )

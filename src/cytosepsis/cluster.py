@@ -192,5 +192,6 @@ def _reply_of(future: Any, address: str) -> Reply:
 def _lost(address: str) -> ClusterError:
     return ClusterError(
         f"scheduler {address!r}: the connection was lost. What was computed is kept; run the same "
-        "command again."
+        "command again.",
+        code="scheduler_lost",
     )

@@ -18,6 +18,7 @@ from cytosepsis.fcs import read_fcs
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.toml_plan import parse_toml_plan
+from cytosepsis.pictures import pictures_of
 
 MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
 
@@ -58,6 +59,10 @@ def compile_kernels(_: object = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.fcs"
         write_fcs(path, events, pnn=("FSC-A", "SSC-A", "FL"))
-        gate(read_fcs(path), parse_toml_plan(_PLAN))
+        raw, plan = read_fcs(path), parse_toml_plan(_PLAN)
+        pictures = pictures_of(raw, plan, channels={})
+        gate(raw, plan, pictures=pictures)
+        for picture in pictures:
+            picture.canvas.density()
     single_beads(events[:, :2])
     find_peaks(events[:, 2])

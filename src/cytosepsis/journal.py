@@ -16,7 +16,8 @@ from typing import Self
 
 from cytosepsis.errors import StoreError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "3"
+_BUSY_SECONDS = 60.0  # how long somebody who looks into the journal may keep a run waiting
 _SHARE_OF_TIME = 10  # a commit of t seconds is followed by 10 t without one,
 _LONGEST_PAUSE = 0.2  # seconds, but never more: what a kill may cost
 
@@ -32,9 +33,11 @@ CREATE TABLE outcomes (
     sha256 TEXT,             -- null with --digest stat, or where the file could not be read
     digest TEXT NOT NULL,    -- sha256 or stat
     code TEXT NOT NULL,      -- digest of the computing code and its libraries
+    plots INTEGER NOT NULL,  -- 1: with what a report's pictures show
     settled INTEGER NOT NULL,-- 0: the failure may not repeat, the next run tries again
     record_type TEXT NOT NULL, -- its class
     record TEXT NOT NULL,    -- JSON of the frozen record
+    changed_ns INTEGER,      -- when the file system last noted a change, also a replacement
     PRIMARY KEY (kind, name, part)
 ) WITHOUT ROWID;
 """
@@ -46,6 +49,8 @@ class Stamp:
 
     size: int  # bytes
     mtime_ns: int
+    # Of the inode: a copier may keep size and time of what it replaces, but not this.
+    changed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Entry:
     sha256: str | None
     digest: str
     code: str
+    plots: bool
     settled: bool
     record_type: str
     record: str
@@ -75,20 +81,15 @@ class Entry:
 class Journal:
     """An open journal; errors of the file or the disk are `StoreError`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self._last_commit = time.monotonic()
         self._pause = 0.0  # seconds that the next commit waits, from what the last one cost
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.execute("PRAGMA synchronous = FULL")
-            if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                # One transaction: a journal that is cut off here is no journal yet.
-                fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
-                self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
-            schema = self.fact("schema")
+            schema = self._open(writes=writes)
         except sqlite3.Error as error:
+            if not writes:
+                raise _unreadable(path, error) from error
             full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             raise (_cannot_write if full else _damaged)(path, error) from error
         if schema != SCHEMA_VERSION:
@@ -97,6 +98,36 @@ class Journal:
                 "Use --fresh to compute everything again, or another folder.",
                 code="journal_schema",
             )
+
+    def _open(self, *, writes: bool) -> str | None:
+        """Open, make or bring up to date the file; the schema that it has now."""
+        if not writes:
+            # So that looking at results changes nothing, and needs no right to.
+            place = f"{self.path.resolve().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(place, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+            return self.fact("schema")
+        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY_SECONDS)
+        self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.execute("PRAGMA synchronous = FULL")
+        # One transaction each: a journal that is cut off here is none yet, or is still the old one.
+        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
+            self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
+        else:
+            self._bring_up_to_date()
+        return self.fact("schema")
+
+    def _bring_up_to_date(self) -> None:
+        """Add the columns that an earlier version did not have, with what its outcomes mean."""
+        steps = {
+            "1": ("plots INTEGER NOT NULL DEFAULT 0", "changed_ns INTEGER"),
+            "2": ("changed_ns INTEGER",),
+        }
+        columns = steps.get(self.fact("schema") or "", ())
+        if columns:
+            added = "".join(f"ALTER TABLE outcomes ADD COLUMN {column};" for column in columns)
+            fact = f"UPDATE facts SET value = '{SCHEMA_VERSION}' WHERE name = 'schema';"  # noqa: S608
+            self._db.executescript(f"BEGIN; {added} {fact} COMMIT;")
 
     def __enter__(self) -> Self:
         return self
@@ -124,17 +155,19 @@ class Journal:
         """What is kept under a key."""
         try:
             row = self._db.execute(
-                "SELECT path, size, mtime_ns, sha256, digest, code, settled, record_type, record"
-                " FROM outcomes WHERE kind = ? AND name = ? AND part = ?",
+                "SELECT path, size, mtime_ns, changed_ns, sha256, digest, code, plots, settled,"
+                " record_type, record FROM outcomes WHERE kind = ? AND name = ? AND part = ?",
                 (key.kind, key.name, key.part),
             ).fetchone()
         except sqlite3.Error as error:
             raise _damaged(self.path, error) from error
         if row is None:
             return None
-        path, size, mtime_ns, sha256, digest, code, settled, kind, record = row
-        stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
-        return Entry(key, path, stamp, sha256, digest, code, bool(settled), kind, record)
+        path, size, mtime_ns, changed_ns, sha256, digest, code, plots, settled, kind, record = row
+        stamp = None if size is None or mtime_ns is None else Stamp(size, mtime_ns, changed_ns)
+        return Entry(
+            key, path, stamp, sha256, digest, code, bool(plots), bool(settled), kind, record
+        )
 
     def knows(self, key: Key) -> bool:
         """Whether anything is kept of a sample or bead run, under whatever part of the study."""
@@ -150,7 +183,10 @@ class Journal:
         """Keep an outcome in place of an earlier one of its key; committed soon."""
         stamp = entry.stamp
         self._write(
-            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            # By name: in a journal that was brought up to date, columns stand in another order.
+            "INSERT OR REPLACE INTO outcomes (kind, name, part, path, size, mtime_ns, sha256,"
+            " digest, code, plots, settled, record_type, record, changed_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.key.kind,
                 entry.key.name,
@@ -161,9 +197,11 @@ class Journal:
                 entry.sha256,
                 entry.digest,
                 entry.code,
+                int(entry.plots),
                 int(entry.settled),
                 entry.record_type,
                 entry.record,
+                stamp.changed_ns if stamp else None,
             ),
         )
         self.commit_if_due()
@@ -203,6 +241,14 @@ class Journal:
             self._db.execute(statement, values)
         except sqlite3.Error as error:
             raise _cannot_write(self.path, error) from error
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"{path}: cannot be read now ({error}). If a run was stopped here, run the study again "
+        "first: that puts the journal in order.",
+        code="journal_damaged",
+    )
 
 
 def _damaged(path: Path, error: sqlite3.Error) -> StoreError:

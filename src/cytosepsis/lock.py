@@ -131,7 +131,12 @@ class Lock:
         try:
             with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".writing-") as probe:
                 now = Path(probe.name).stat().st_mtime
-            return now - self._path.stat().st_mtime < STALE_SECONDS
+            beat = self._path.stat().st_mtime
+            if beat - now > BEAT_SECONDS:
+                # The clock was set back: the sign of life lies in the future and tells no age.
+                time.sleep(2.5 * BEAT_SECONDS)
+                return self._path.stat().st_mtime != beat
+            return now - beat < STALE_SECONDS
         except FileNotFoundError:
             return False
 

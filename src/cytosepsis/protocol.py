@@ -242,6 +242,17 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartSettings:
+    """How control charts are judged and bead lots compared."""
+
+    baseline_runs: int = 20  # runs that limits are learned from; CLSI C24
+    provisional_runs: int = 10  # fewer, until there are as many
+    bridge_hours: float = 24.0  # between the bead runs of two lots: one working day
+    bridge_bias: float = 0.10  # fraction; a proposal, no official limit exists
+    bridge_samples: int = 5  # samples that a comparison of lots needs
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A whole study: what to compute, on which files, for whom."""
 
@@ -266,6 +277,7 @@ class Study:
     timezone: str | None = None
     compare_across_lysis: bool = False
     compare_across_sites: bool = False
+    control_charts: ChartSettings = field(default_factory=ChartSettings)
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
     roots: tuple[Root, ...] = ()  # further folders that files may lie in
@@ -315,6 +327,7 @@ __all__ = [
     "AbcSettings",
     "Assay",
     "BeadRun",
+    "ChartSettings",
     "CountingSettings",
     "Exposure",
     "Group",

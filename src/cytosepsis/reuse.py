@@ -26,6 +26,7 @@ Reason = Literal[
     "file_missing",  # it cannot be found now
     "code_changed",  # this package or a library that computes
     "digest_changed",  # the run before was made with another `digest`
+    "plots_missing",  # it was computed without plots, and they are wanted now
     "failed_before",  # a failure that may not repeat
 ]
 
@@ -37,6 +38,7 @@ class Judge:
     journal: Journal
     code: str
     digest: Digest
+    plots: bool = False
     hash_file: Callable[[str], str] = file_digest
 
     def reason(self, work: Work, stamp: Stamp | None) -> Reason | None:
@@ -53,9 +55,20 @@ class Judge:
             return "digest_changed"
         if not entry.settled:
             return "failed_before"
-        if entry.stamp == stamp and (entry.path == work.path or self.digest == "stat"):
+        if self.plots and not entry.plots:
+            return "plots_missing"
+        if self._looks_the_same(entry, work, stamp):
             return None
         return None if self._has_same_bytes(entry, work, stamp) else "file_changed"
+
+    def _looks_the_same(self, entry: Entry, work: Work, stamp: Stamp) -> bool:
+        """Whether the file need not be opened; with digest "stat", size and time are everything."""
+        before = entry.stamp
+        if before is None or (before.size, before.mtime_ns) != (stamp.size, stamp.mtime_ns):
+            return False
+        if self.digest == "stat":
+            return True
+        return entry.path == work.path and before.changed_ns == stamp.changed_ns
 
     def _has_same_bytes(self, entry: Entry, work: Work, stamp: Stamp) -> bool:
         if entry.sha256 is None:
@@ -102,7 +115,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = Path(path).stat()
     except OSError:
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def outcome_of(entry: Entry) -> Outcome:

@@ -20,16 +20,18 @@ from cytosepsis.calibration import (
     top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
+from cytosepsis.densities import Density
 from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
-from cytosepsis.gating.apply import Populations, gate
+from cytosepsis.gating.apply import Populations, find_gates, gate
 from cytosepsis.gating.finding import GateFinding
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find
+from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
 from cytosepsis.protocol import AbcSettings, Assay, Sample
 
@@ -81,6 +83,7 @@ class SampleResult:
     gain: float | None = None
     notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
     gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
+    densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class BeadRunResult:
     error_code: str | None = None
     error: str | None = None
     assays: tuple[str, ...] = ()  # whose limits judged it; () serves any
+    densities: tuple[Density, ...] = ()  # pictures of the beads, where plots were asked for
 
     @property
     def levels(self) -> tuple[BeadLevel, ...]:
@@ -129,10 +133,13 @@ class BeadRunResult:
 # ------------------------------------------------------------------------------- one sample
 
 
-def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> SampleOutcome:
-    """Count and measure one file, with its SHA-256 if `digest`; a fault is a `SampleFailure`.
+def analyze_sample(
+    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
+) -> SampleOutcome:
+    """Count and measure one file; a fault is a `SampleFailure`.
 
-    The digest is computed in a thread of its own beside the work: both leave Python's lock.
+    With its SHA-256 if `digest`, computed in a thread of its own beside the work: both leave
+    Python's lock. With the pictures of its gates if `plots`, counted in the same walk.
     """
     pending = _hasher().submit(file_digest, sample.path) if digest else None
 
@@ -143,7 +150,7 @@ def analyze_sample(sample: Sample, assay: Assay, *, digest: bool = True) -> Samp
             return None
 
     def compute() -> SampleResult:
-        return replace(_measured(sample, assay), sha256=sha256())
+        return replace(_measured(sample, assay, plots=plots), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
@@ -158,15 +165,28 @@ def _hasher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
 
 
-def _measured(sample: Sample, assay: Assay) -> SampleResult:
+def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
     raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     if raw.n_events == 0:
         raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
+    channels = dict(assay.channels)
+    shown = measures[0] if assay.abc is not None else None
+    found = find_gates(raw, plan, channels=channels, spillover=spillover)
+    pictures = (
+        pictures_of(raw, found.plan, channels=channels, spillover=spillover, quantified=shown)
+        if plots
+        else ()
+    )
     populations = gate(
-        raw, plan, channels=dict(assay.channels), spillover=spillover, measures=measures
+        raw,
+        found,
+        channels=channels,
+        spillover=spillover,
+        measures=measures,
+        pictures=pictures,
     )
     counts = population_counts(populations)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
@@ -192,6 +212,7 @@ def _measured(sample: Sample, assay: Assay) -> SampleResult:
         gain=detector.gain if detector else None,
         notes=raw.note_codes,
         gates=populations.findings,
+        densities=tuple(picture.canvas.density() for picture in pictures),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ LOGS = "logs"
 _LOCK = ".lock"
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = get_args(Level)
+_LARGEST_LOG = 64 << 20  # bytes; 100,000 files take 20 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,15 @@ class Store:
         self._lock.check()
 
     def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
-        """Each table as Parquet and CSV; tables of an earlier run that are no more are removed."""
+        """Each table as Parquet and CSV; tables of an earlier run that are no more are removed.
+
+        `run.json` goes first: while tables of two runs lie side by side it vouches for none.
+        """
         self._lock.check(now=True)
+        try:
+            (self.folder / RUN).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._cannot_write(error) from error
         self._write_frames(tables)
         earlier = json.loads(self.journal.fact("tables") or "[]")
         for name in set(earlier) - set(tables):
@@ -219,8 +228,7 @@ class Store:
         try:
             if self._log is None:
                 (self.folder / LOGS).mkdir(exist_ok=True)
-                path = self.folder / LOGS / "run.jsonl"
-                self._log = path.open("a", encoding="utf-8")
+                self._log = _open_log(self.folder / LOGS / "run.jsonl")
             self._log.write(json.dumps({"level": level, **event}, ensure_ascii=False) + "\n")
             self._log.flush()
         except OSError as error:
@@ -367,10 +375,25 @@ def _read_analyses(folder: Path) -> Mapping[str, AnalysisRecord]:
         ) from error
 
 
+def _open_log(path: Path) -> io.TextIOWrapper:
+    """Open the log at its end; one that has grown large becomes `run.1.jsonl`, of which one stays.
+
+    A run that was killed may have left half a line: it is ended, so that the next one is whole.
+    """
+    if path.exists() and path.stat().st_size > _LARGEST_LOG:
+        path.replace(path.with_name("run.1.jsonl"))
+    log = path.open("a+b")
+    if log.tell():
+        log.seek(-1, os.SEEK_END)
+        if log.read(1) != b"\n":
+            log.write(b"\n")
+    return io.TextIOWrapper(log, encoding="utf-8")
+
+
 def study_of(folder: str | os.PathLike[str]) -> StudyIdentity:
     """Whose results a folder holds."""
     path = Path(folder) / JOURNAL
     if not path.exists():
         raise StoreError(f"{folder}: no results here ({JOURNAL} is missing).")
-    with Journal(path) as journal:
+    with Journal(path, writes=False) as journal:
         return StudyIdentity(**json.loads(journal.fact("study") or "{}"))

@@ -101,7 +101,8 @@ def run_study(
         "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
         size and time, and the column is null.
     plots
-        Whether the table `densities` is written (this version does not make it yet).
+        Whether the table `densities` is written, which holds what a report's pictures show;
+        without it no events are binned. Outcomes of a run without plots are computed again.
     scheduler
         Address of a Dask scheduler, e.g. "tcp://host:8786": the files are read by its workers,
         each in a process of its own, and `workers` is not used. The study's folder and its roots
@@ -138,7 +139,7 @@ def run_study(
         )
     identity = StudyIdentity(study.name, str(Path(study.folder).resolve()))
     with Store(out, identity, fresh=fresh, log_level=log_level) as store:
-        run = _Run(store, study, digest, progress)
+        run = _Run(store, study, digest, progress, plots=plots)
         run.reuse()
         isolated = workers > 1 if isolate is None else isolate
         engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
@@ -161,9 +162,12 @@ class _Run:
         study: Study,
         digest: Digest,
         progress: ProgressCallback | None,
+        *,
+        plots: bool,
     ) -> None:
         self.works = works_of(study)
         self._folders = study.folders
+        self._plots = plots
         self._store = store
         self._digest: Digest = digest
         self._progress = progress
@@ -180,7 +184,7 @@ class _Run:
     def reuse(self) -> None:
         """Find which outcomes of earlier runs still hold; the rest is to do, largest first."""
         n_reused = 0
-        judge = Judge(self._store.journal, self._code, self._digest, file_digest)
+        judge = Judge(self._store.journal, self._code, self._digest, self._plots, file_digest)
         for work in self.works:
             stamp = stamp_of(work.path)
             reason = judge.reason(work, stamp)
@@ -217,7 +221,9 @@ class _Run:
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
         roots = () if engine.scheduler is None else self._folders
-        orders = orders_of(self._todo, digest=self._digest == "sha256", roots=roots)
+        orders = orders_of(
+            self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
+        )
         for reply in engine.replies(orders, self._log_trouble):
             if reply is None:
                 self._store.journal.commit_if_due()
@@ -279,6 +285,7 @@ class _Run:
             sha256=outcome.sha256,
             digest=self._digest,
             code=self._code,
+            plots=self._plots,
             settled=is_settled(outcome),
             record_type=type(outcome).__name__,
             record=encode(outcome),

@@ -33,7 +33,10 @@ Outcome = SampleOutcome | BeadRunResult
 
 # Failures of the moment rather than of the file's bytes: the next run tries again.
 UNSETTLED = frozenset(
-    {"missing", "unreadable", "out_of_memory", "timeout", "roots", "study_changed"}
+    {
+        *("missing", "unreadable", "out_of_memory", "timeout"),
+        *("changed_while_read", "roots", "study_changed"),
+    }
 )
 # Errors that are not the file's fault as far as anyone foresaw: exit status 3.
 UNFORESEEN = frozenset({"unforeseen", "worker_died"})
@@ -111,11 +114,14 @@ class Order:
     digest: bool
     content: str = ""  # what plan and matrix were when the run began; empty: not compared
     roots: tuple[Root, ...] = ()  # the study's folders, where another machine performs it
+    plots: bool = False  # whether what a report's pictures show is counted too
 
 
-def orders_of(works: Sequence[Work], *, digest: bool, roots: Sequence[Root] = ()) -> list[Order]:
+def orders_of(
+    works: Sequence[Work], *, digest: bool, plots: bool = False, roots: Sequence[Root] = ()
+) -> list[Order]:
     """The orders of units of work; with `roots`, for machines on which those may lie elsewhere."""
-    return [Order(work.task, digest, work.content, tuple(roots)) for work in works]
+    return [Order(work.task, digest, work.content, tuple(roots), plots) for work in works]
 
 
 def works_of(study: Study) -> tuple[Work, ...]:
@@ -129,11 +135,23 @@ def perform(order: Order) -> Outcome:
         task = _task_here(order)
     except RootsError as error:
         return failure(order.task, code=error.code, message=error.message)
-    if not isinstance(task, SampleTask):
-        return analyze_beads(task, digest=order.digest)
-    outcome = analyze_sample(task.sample, task.assay, digest=order.digest)
+    path = _file_of(task)
+    before = _stamp(path)
+    match task:
+        case SampleTask(sample, assay):
+            options = {"digest": order.digest, "plots": order.plots}
+            outcome: Outcome = analyze_sample(sample, assay, **options)
+        case beads:
+            outcome = analyze_beads(beads, digest=order.digest, plots=order.plots)
+    if _stamp(path) != before:
+        return failure(
+            order.task,
+            code="changed_while_read",
+            message="The file changed while it was read. Is it still being written or copied? Run "
+            "the study again when it is whole.",
+        )
     # Looked at after the work, so that whatever plan was read is the one that is named.
-    if order.content and _contents(task.assay) != order.content:
+    if isinstance(task, SampleTask) and order.content not in {"", _contents(task.assay)}:
         return failure(
             order.task,
             code="study_changed",
@@ -279,17 +297,29 @@ def _contents(assay: Assay) -> str:
 def _content(path: str) -> str:
     """What a plan or matrix is, wherever it lies: the ending tells the format."""
     suffix = Path(path).suffix.lower()
+    stamp = _stamp(path)
     try:
-        found = Path(path).stat()
-        return f"{_digest_at(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)}{suffix}"
+        return f"{_digest_at(path, stamp)}{suffix}"
     except OSError:
         return f"unreadable{suffix}"
 
 
 @lru_cache(maxsize=64)
-def _digest_at(path: str, *_stamp: int) -> str:
+def _digest_at(path: str, _seen: tuple[int, ...] | None) -> str:
     """Digest of a file, taken once as long as its size and times stay."""
     return file_digest(path)
+
+
+def _file_of(task: Task) -> str:
+    return task.sample.path if isinstance(task, SampleTask) else task.bead_run.path
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _task_here(order: Order) -> Task:

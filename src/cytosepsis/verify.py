@@ -78,7 +78,7 @@ def verify_results(
     works = works_of(study)
     chosen = _chosen(works, fraction, seed)
     engine = Engine(_TARGET, perform, workers, isolate=workers > 1)
-    with Journal(Path(folder) / JOURNAL) as journal:
+    with Journal(Path(folder) / JOURNAL, writes=False) as journal:
         differences = [
             *_of_records(journal, chosen, engine),
             *_of_tables(journal, study, works, Path(folder)),
@@ -104,7 +104,7 @@ def _chosen(works: tuple[Work, ...], fraction: float, seed: int | None) -> list[
 def _of_records(journal: Journal, works: list[Work], engine: Engine) -> Iterator[Difference]:
     entries = {work: journal.find(key_of(work)) for work in works}
     kept = [(work, entry) for work, entry in entries.items() if entry is not None]
-    orders = [Order(work.task, entry.digest == "sha256") for work, entry in kept]
+    orders = [Order(work.task, entry.digest == "sha256", plots=entry.plots) for work, entry in kept]
     found: dict[Work, str] = {
         work: "there is no result of it for the study as it is now"
         for work, entry in entries.items()

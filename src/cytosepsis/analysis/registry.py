@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
+from cytosepsis.analysis.control_charts import charts_frames
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
 from cytosepsis.analysis.visits import visits_frame
 from cytosepsis.protocol import Study
@@ -47,6 +49,13 @@ ANALYSES: dict[str, Analysis] = {
             reads=("samples", "marker_values"),
             compute=_cohort,
             codes=VISIT_CODES,
+        ),
+        Analysis(
+            name="charts",
+            purpose="What must stay the same: beads, detectors, control blood, bead lots.",
+            tables=CHART_TABLES,
+            reads=("samples", "calibrations", "bead_levels", "abc"),
+            compute=charts_frames,
         ),
     )
 }

@@ -19,6 +19,7 @@ from cytosepsis.cli import (
     analysis_commands,
     compensation_command,
     file_commands,
+    init_command,
     panel_commands,
     plan_commands,
     privacy_commands,
@@ -39,6 +40,7 @@ app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(analysis_commands.cohort)
+app.command()(analysis_commands.charts)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(plan_commands.gating)
@@ -46,6 +48,7 @@ app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
 app.add_typer(panel_commands.app, name="panel")
 app.command()(study_commands.simulate)
+app.command()(init_command.init)
 app.command()(privacy_commands.anonymize)
 
 

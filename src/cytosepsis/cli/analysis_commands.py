@@ -1,4 +1,4 @@
-"""Commands that analyse a results folder: `cohort`."""
+"""Commands that analyse a results folder: `cohort`, `charts`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
@@ -34,6 +34,32 @@ def cohort(
             missed = visits.filter(visits["status"] != "drawn")
             shown = ["patient_id", "timepoint", "status", "reason"]
             show_frame("visits without a value", missed, shown, file="visits.csv")
+
+
+def charts(
+    results: Annotated[Path, RESULTS],
+    study: Annotated[Path | None, STUDY] = None,
+    format: Annotated[Format, FORMAT] = "table",
+) -> None:
+    """Judge what must stay the same: beads, detectors, control blood, one bead lot to the next."""
+    with command():
+        done = analyzed(results, study, "charts", format)
+        if format != "table":
+            return
+        judged = done.tables["control_charts"]
+        counts = judged["verdict"].value_counts(sort=True).iter_rows()
+        typer.echo("Runs on charts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts))
+        typer.echo("")
+        beyond = judged.filter(judged["verdict"].is_in(["rejected", "warning"]))
+        shown = ["acquired_at", "run", "quantity", "item", "value", "z", "rules", "verdict"]
+        show_frame("To look at", beyond.sort("acquired_at"), shown, file="control_charts.csv")
+        targets = done.tables["control_targets"]
+        missed = targets.filter(targets["verdict"] == "outside")
+        shown = ["sample_id", "patient_id", "abc", "target_low", "target_high"]
+        show_frame("Controls outside their target", missed, shown, file="control_targets.csv")
+        bridges = done.tables["lot_bridges"]
+        shown = ["old_lot", "new_lot", "cytometer", "n_samples", "bias", "verdict"]
+        show_frame("From one bead lot to the next", bridges, shown, file="lot_bridges.csv")
 
 
 def analyzed(results: Path, study: Path | None, name: str, format: Format) -> Analyzed:

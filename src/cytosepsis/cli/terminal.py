@@ -24,7 +24,7 @@ Format = Literal["table", "json"]
 TableFormat = Literal["table", "csv", "json"]
 
 # Met after computing began: not "nothing computed".
-_DURING_THE_RUN = {"results_write", "workers"}
+_DURING_THE_RUN = {"results_write", "scheduler_lost", "workers"}
 
 
 class Terminated(KeyboardInterrupt):
@@ -101,10 +101,9 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in kept:
         table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(file=sys.stdout, highlight=False)
     # Into a file or a pipe, lines stay whole.
-    width = console.width if console.is_terminal else 10_000
-    console.print(table, width=width, crop=False)
+    width = None if sys.stdout.isatty() else 10_000
+    Console(file=sys.stdout, highlight=False, width=width).print(table, crop=False)
 
 
 def _cell(value: object) -> str:

@@ -14,7 +14,8 @@ from cytosepsis.config.cells import Reading
 from cytosepsis.config.counting import counting_of
 from cytosepsis.config.places import OutsideError
 from cytosepsis.config.problems import Problems, listed, nearest
-from cytosepsis.config.study_file import FILE, AssayTable, LimitsTable, StudyFile, key_path
+from cytosepsis.config.sections import AssayTable, LimitsTable
+from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from cytosepsis.config.problems import Problems
-from cytosepsis.config.study_file import FILE, CountingTable, StudyFile, key_path
+from cytosepsis.config.sections import CountingTable
+from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.counting import CountingLot
 from cytosepsis.errors import CalibrationError
 from cytosepsis.protocol import CountingSettings

@@ -32,6 +32,7 @@ from cytosepsis.config.study_file import FILE, StudyFile, key_path, read_study_f
 from cytosepsis.config.twins import near_twins
 from cytosepsis.errors import StudyError
 from cytosepsis.protocol import (
+    ChartSettings,
     Measurement,
     Outcome,
     Patient,
@@ -129,6 +130,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         markers=markers,
         primary_marker=primary,
         outcomes=tuple(Outcome(name, **table.given()) for name, table in file.outcomes.items()),
+        control_charts=ChartSettings(**file.given("control_charts")),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),
         **file.study.given(

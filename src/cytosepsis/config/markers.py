@@ -7,7 +7,8 @@ from typing import Any
 
 from cytosepsis.config.assays import Names, ReadAssay
 from cytosepsis.config.problems import Problems, listed, nearest
-from cytosepsis.config.study_file import FILE, MarkerTable, StudyFile, key_path
+from cytosepsis.config.sections import MarkerTable
+from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.protocol import AbcSettings, Marker
 
 # What each kind of marker is made of; anything else in its table is a mistake.

@@ -6,14 +6,26 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from cytosepsis.config.problems import Problems, listed, nearest
+from cytosepsis.config.sections import (
+    SINGLE,
+    AbcTable,
+    AssayTable,
+    CountingLotTable,
+    CountingTable,
+    LimitsTable,
+    LotTable,
+    MarkerTable,
+    OutcomeTable,
+    SectionTable,
+    StudyTable,
+    WindowTable,
+)
 
 FILE = "study.toml"
 SECTIONS = (
@@ -25,185 +37,12 @@ SECTIONS = (
     "outcomes",
     "counting_lots",
     "analysis",
+    *SINGLE,
 )
 # Accepted whole: what they mean is checked where they are used.
 UNCHECKED = ("analysis",)
 
 MAX_BYTES = 4 * 2**20  # a study.toml is written by hand
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _ascending(values: list[float]) -> list[float]:
-    if any(low >= high for low, high in pairwise(values)):
-        raise ValueError("wanted ascending numbers, each once")
-    return values
-
-
-def _not_descending(values: list[float]) -> list[float]:
-    if values[0] > values[1]:
-        raise ValueError("wanted the first number not above the second")
-    return values
-
-
-def _distinct(values: list[float]) -> list[float]:
-    if len(set(values)) < len(values):
-        raise ValueError("wanted every level once")
-    return values
-
-
-Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
-Days = Annotated[
-    list[Annotated[float, Field(ge=1)]],
-    Field(min_length=2, max_length=2),
-    AfterValidator(_not_descending),
-]
-StatisticName = Literal["median", "geometric_mean"]
-
-
-class _Table(BaseModel):
-    # No default stands here: what study.toml leaves out takes the default of the frozen record.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def given(self, *names: str) -> dict[str, Any]:
-        """Collect the keys that study.toml sets (of some names, or all), lists as tuples."""
-        return {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self
-            if name in self.model_fields_set and (not names or name in names)
-        }
-
-
-class StudyTable(_Table):
-    """[study]."""
-
-    name: Text
-    samples: Text
-    beads: Text | None = None
-    clinical: Text | None = None
-    measurements: Text | None = None
-    exposures: Text | None = None
-    overrides: Text | None = None
-    roots: list[Text] = []
-    baseline: Text | None = None
-    bead_max_age_hours: Positive | None = None
-    timezone: Text | None = None
-    date_format: Text | None = None
-    assay_cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    primary_marker: Text | None = None
-    compare_across_lysis: bool | None = None
-    compare_across_sites: bool | None = None
-
-
-class LotTable(_Table):
-    """[bead_lots.*]."""
-
-    pe_molecules: Annotated[list[Positive], Field(min_length=3), AfterValidator(_distinct)]
-    expires: date | None = None
-
-
-class AbcTable(_Table):
-    """[assays.*.abc]."""
-
-    population: Text
-    channel: Text
-    statistic: StatisticName | None = None
-    pe_per_antibody: Positive | None = None
-    min_events: Count | None = None
-    cutoffs: Annotated[list[Positive], AfterValidator(_ascending)] | None = None
-
-
-class LimitsTable(_Table):
-    """[assays.*.limits]."""
-
-    recommended_cells: Count | None = None
-    saturated_fraction: Fraction | None = None
-    staining_delay_hours: dict[str, Positive] | None = None
-    voltage_tolerance: Annotated[float, Field(ge=0)] | None = None
-    bead_recovery: Around | None = None
-    bead_slope: Around | None = None
-    bead_slope_fail: Around | None = None
-    bead_r_squared: Fraction | None = None
-    bead_level_events: Count | None = None
-    bead_level_events_fail: Count | None = None
-    bead_level_cv: Positive | None = None
-
-
-class CountingLotTable(_Table):
-    """[counting_lots.*]."""
-
-    beads_per_tube: Positive | None = None
-    beads_per_ul: Positive | None = None
-    cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    expires: date | None = None
-
-
-class CountingTable(_Table):
-    """[assays.*.counting]."""
-
-    beads: Text | None = None
-    bead_doublets: Text | None = None
-    blood_count: Text | None = None
-    blood_count_share: Text | None = None
-    of: Text | None = None
-    blood_count_hours: Positive | None = None
-    blood_count_cv: Annotated[float, Field(ge=0, lt=1)] | None = None
-    min_beads: Count | None = None
-    recommended_beads: Count | None = None
-    bead_doublet_fraction: Fraction | None = None
-    lymphosum: Names | None = None
-    lymphosum_of: Text | None = None
-    lymphosum_limits: Around | None = None
-    t_sum: Names | None = None
-    t_sum_of: Text | None = None
-    t_sum_limits: Around | None = None
-    duplicate_tolerance: Fraction | None = None
-
-
-class AssayTable(_Table):
-    """[assays.*]."""
-
-    compensation: Text
-    gating: Text
-    channels: dict[str, Names] = {}
-    abc: AbcTable | None = None
-    limits: LimitsTable | None = None
-    statistics: dict[str, Names] = {}
-    truncated: Literal["refuse", "allow"] = "refuse"
-    counting: CountingTable | None = None
-
-
-class MarkerTable(_Table):
-    """[markers.*]."""
-
-    assay: Names | None = None
-    kind: Literal["abc", "intensity", "fraction", "count", "measurement"]
-    population: Text | None = None
-    channel: Text | None = None
-    of: Text | None = None
-    measurement: Text | None = None
-    unit: str | None = None
-    statistic: StatisticName | None = None
-
-
-class OutcomeTable(_Table):
-    """[outcomes.*]."""
-
-    event_day: Text
-    competing_day: Annotated[list[Text], BeforeValidator(_as_list)] = []
-    observed_until: Text | None = None
-    horizon: Positive | None = None
-
-
-class _Window(_Table):
-    days: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +56,15 @@ class StudyFile:
     assays: dict[str, AssayTable]
     markers: dict[str, MarkerTable]
     outcomes: dict[str, OutcomeTable]
+    single: dict[str, SectionTable]  # sections that are one table, those that are there
     # section -> its keys, and assay -> its roles, those that could not be read included: what is
     # declared wrongly is reported once, and not again as unknown wherever it is used
     names: dict[str, tuple[str, ...]]
     roles: dict[str, tuple[str, ...]]
+
+    def given(self, section: str) -> dict[str, Any]:
+        """Collect the keys that a section of one table sets; none where it is not there."""
+        return self.single[section].given() if section in self.single else {}
 
 
 def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
@@ -253,6 +97,7 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         assays=_all(AssayTable, "assays", tables, problems),
         markers=_all(MarkerTable, "markers", tables, problems),
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
+        single=_single(tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
         roles={name: _roles(table) for name, table in tables["assays"].items()},
     )
@@ -315,13 +160,22 @@ def _roles(assay: Any) -> tuple[str, ...]:
 def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:
     windows = {}
     for name, days in table.items():
-        window = _checked(_Window, {"days": days}, ("timepoints", name), problems)
+        window = _checked(WindowTable, {"days": days}, ("timepoints", name), problems)
         if window is not None:
             windows[name] = (window.days[0], window.days[1])
     return windows
 
 
-_Kind = TypeVar("_Kind", bound=_Table)
+def _single(tables: Mapping[str, dict[str, Any]], problems: Problems) -> dict[str, SectionTable]:
+    checked = {
+        name: _checked(kind, tables[name], (name,), problems)
+        for name, kind in SINGLE.items()
+        if tables[name]
+    }
+    return {name: table for name, table in checked.items() if table is not None}
+
+
+_Kind = TypeVar("_Kind", bound=SectionTable)
 
 
 def _all(
@@ -346,7 +200,7 @@ def _checked(
     except ValidationError as error:
         faults = error.errors(include_url=False)
     for fault in faults:
-        where = fault["loc"] if kind is not _Window else fault["loc"][1:]
+        where = fault["loc"] if kind is not WindowTable else fault["loc"][1:]
         problems.error(FILE, key_path((*place, *where)), _message(kind, fault))
     if not isinstance(table, dict):
         return None
@@ -393,7 +247,7 @@ _WANTED = {
 }
 
 
-def _message(kind: type[_Table], fault: Any) -> str:
+def _message(kind: type[SectionTable], fault: Any) -> str:
     """Say what was found and wanted, in words of the file rather than of the library."""
     if fault["type"] == "missing":
         return "is needed and not there."
@@ -408,9 +262,9 @@ def _message(kind: type[_Table], fault: Any) -> str:
     return f"found {_short(fault['input'])}; {wanted}.{hint}"
 
 
-def _keys_at(kind: type[_Table], location: tuple[int | str, ...]) -> tuple[str, ...]:
+def _keys_at(kind: type[SectionTable], location: tuple[int | str, ...]) -> tuple[str, ...]:
     """List the known keys of the table that a fault lies in."""
-    nested: dict[str, type[_Table]] = {
+    nested: dict[str, type[SectionTable]] = {
         "abc": AbcTable,
         "limits": LimitsTable,
         "counting": CountingTable,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover, spillover_of
+from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
@@ -23,6 +25,14 @@ from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
 from cytosepsis.panel import resolve as resolve_names
 from cytosepsis.transforms import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Linear values of one population that are counted on a canvas, one measure per axis."""
+
+    measures: tuple[Measure, ...]
+    canvas: Canvas
 
 
 class Populations:
@@ -72,11 +82,12 @@ class Populations:
 
 def gate(
     raw: RawEvents,
-    plan: GatingPlan,
+    plan: GatingPlan | Resolved,
     *,
     channels: Mapping[str, str | Sequence[str]] | None = None,
     spillover: Spillover | Literal["none"] | None = None,
     measures: Sequence[Measure] = (),
+    pictures: Sequence[Picture] = (),
     controls: Mapping[str, RawEvents] | None = None,
     given: Sequence[GivenGate] = (),
 ) -> Populations:
@@ -87,7 +98,7 @@ def gate(
     raw
         The file.
     plan
-        The gates.
+        The gates; or what `find_gates` made of them on this file.
     channels
         Accepted $PnN or $PnS names of each role that the plan uses; a role that is not named is
         tried as $PnN, then as $PnS.
@@ -98,6 +109,45 @@ def gate(
     measures
         Populations and channels whose values are collected in `values`, linear ones where the
         measure names no transform.
+    pictures
+        Canvases to be filled in the same walk, block by block.
+    controls, given
+        As for `find_gates`; of no use beside what that has found.
+
+    Raises
+    ------
+    ChannelError, CompensationError, GatingError, FcsError
+
+    """
+    resolved = plan if isinstance(plan, Resolved) else None
+    if resolved is None:
+        assert isinstance(plan, GatingPlan)
+        resolved = find_gates(
+            raw, plan, channels=channels, spillover=spillover, controls=controls, given=given
+        )
+    shown = (measure for picture in pictures for measure in picture.measures)
+    every = tuple(dict.fromkeys((*measures, *shown)))
+    lowered = _Tube(raw, channels, spillover).lowered(resolved.plan, every)
+    blocks = walk_blocks(raw, row_form(raw))
+    counts, values, _ = _walk(blocks, raw.n_events, lowered, (), measures, pictures)
+    return Populations(raw, lowered, counts, values, resolved)
+
+
+def find_gates(
+    raw: RawEvents,
+    plan: GatingPlan,
+    *,
+    channels: Mapping[str, str | Sequence[str]] | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
+    controls: Mapping[str, RawEvents] | None = None,
+    given: Sequence[GivenGate] = (),
+) -> Resolved:
+    """Find a plan's data-driven gates on a file's events; the plan that is returned has none.
+
+    Parameters
+    ----------
+    raw, plan, channels, spillover
+        As for `gate`.
     controls
         The sample's control tubes by role (`fmo`, `isotype`, …), for thresholds from a control.
     given
@@ -108,18 +158,15 @@ def gate(
     ChannelError, CompensationError, GatingError, FcsError
 
     """
+    if not (plan.data_driven or given):
+        return Resolved(plan, ())
     tube = _Tube(raw, channels, spillover)
-    resolved = Resolved(plan, ())
-    if plan.data_driven or given:
-        tube.names(plan, measures)  # whatever is missing is named at once
-        others = {
-            role: _Tube(control, channels, spillover).values
-            for role, control in (controls or {}).items()
-        }
-        resolved = resolve(plan, tube.values, controls=others, given=given)
-    lowered = tube.lowered(resolved.plan, measures)
-    counts, values, _ = _walk(walk_blocks(raw, row_form(raw)), raw.n_events, lowered, ())
-    return Populations(raw, lowered, counts, values, resolved)
+    tube.names(plan, ())  # whatever is missing is named at once
+    others = {
+        role: _Tube(control, channels, spillover).values
+        for role, control in (controls or {}).items()
+    }
+    return resolve(plan, tube.values, controls=others, given=given)
 
 
 def population_values(
@@ -228,7 +275,8 @@ class _Tube:
         if self._rows is None:
             self._rows = sample_rows(self.raw, row_form(self.raw))
         rows = self._rows
-        return _walk([rows] if len(rows) else [], len(rows), self.lowered(plan, measures), ())[1]
+        blocks = [rows] if len(rows) else []
+        return _walk(blocks, len(rows), self.lowered(plan, measures), (), measures)[1]
 
 
 def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:
@@ -237,23 +285,31 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 
 
 def _walk(
-    blocks: Iterable[NDArray[Any]], n_events: int, lowered: Lowered, asked: Sequence[str]
+    blocks: Iterable[NDArray[Any]],
+    n_events: int,
+    lowered: Lowered,
+    asked: Sequence[str],
+    measures: Sequence[Measure] = (),
+    pictures: Sequence[Picture] = (),
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
-    """Counts, values of all measures, and membership of the populations asked for."""
+    """Counts, values of the measures, and membership of the populations asked for."""
     paths = lowered.paths
     membership = np.zeros((len(asked), n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
     output = _output(lowered, member_row, membership)
-    collected: list[list[NDArray[np.float64]]] = [[] for _ in lowered.measures]
+    place = {measure: index for index, measure in enumerate(lowered.measures)}
+    collected: list[list[NDArray[np.float64]]] = [[] for _ in measures]
     for measured in _measured(blocks, lowered, output):
-        for parts, of_block in zip(collected, measured, strict=True):
-            parts.append(of_block.copy())
+        for measure, parts in zip(measures, collected, strict=True):
+            parts.append(measured[place[measure]].copy())
+        for picture in pictures:
+            picture.canvas.add([measured[place[measure]] for measure in picture.measures])
     counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
     values = {
         measure: _transformed(measure, np.concatenate(parts) if parts else np.empty(0))
-        for measure, parts in zip(lowered.measures, collected, strict=True)
+        for measure, parts in zip(measures, collected, strict=True)
     }
     if len(asked) and "root" in asked:
         membership[asked.index("root")] = True

@@ -20,6 +20,7 @@ from cytosepsis.tables.patients import (
     patients_frame,
     unused_frame,
 )
+from cytosepsis.tables.pictures import densities_frame
 from cytosepsis.tables.readings import read_outcomes
 from cytosepsis.tables.samples import (
     abc_frame,
@@ -56,6 +57,7 @@ def all_tables(
         "marker_values": marker_values_frame(cohort),
         "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
+        "densities": densities_frame(study, readings, beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables

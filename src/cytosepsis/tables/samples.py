@@ -170,7 +170,7 @@ def abc_frame(readings: Iterable[Reading]) -> pl.DataFrame:
 
 def calibrations_frame(study: Study, bead_results: Iterable[BeadRunResult]) -> pl.DataFrame:
     """The `calibrations` table."""
-    runs = _in_sheet_order(study, bead_results)
+    runs = in_sheet_order(study, bead_results)
     lines = [run.calibration for run in runs]
     sheet = {row.bead_run: row for row in study.bead_runs}
     rows = [sheet.get(run.bead_run) for run in runs]
@@ -208,7 +208,7 @@ def bead_levels_frame(study: Study, bead_results: Iterable[BeadRunResult]) -> pl
     """The `bead_levels` table; failed runs without a line have no rows."""
     rows = [
         (run, number, level)
-        for run in _in_sheet_order(study, bead_results)
+        for run in in_sheet_order(study, bead_results)
         for number, level in enumerate(sorted(run.levels, key=lambda lv: lv.pe_molecules), 1)
     ]
     return frame(
@@ -237,7 +237,8 @@ def _at(moment: datetime | None, study: Study) -> datetime | None:
     return instant(moment, study.timezone) if moment else None
 
 
-def _in_sheet_order(study: Study, bead_results: Iterable[BeadRunResult]) -> list[BeadRunResult]:
+def in_sheet_order(study: Study, bead_results: Iterable[BeadRunResult]) -> list[BeadRunResult]:
+    """Bead results as the bead sheet lists their runs, then by channel, statistic and assays."""
     place = {row.bead_run: index for index, row in enumerate(study.bead_runs)}
     return sorted(
         bead_results,

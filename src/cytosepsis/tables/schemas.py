@@ -6,40 +6,9 @@ never NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import polars as pl
 
-# In the study's timezone; without one, as written.
-MOMENT = pl.Datetime("us")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    dtype: pl.DataType | type[pl.DataType]
-    unit: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table: what a row is, in which order rows stand, and its columns."""
-
-    name: str
-    row: str
-    order: str
-    columns: tuple[Column, ...]
-    further: str = ""  # columns that depend on the study, in words
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the declared columns, in order."""
-        return tuple(column.name for column in self.columns)
-
+from cytosepsis.tables.columns import MOMENT, Column, Table, frame
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -83,6 +52,25 @@ def _moment(name: str, meaning: str) -> Column:
 
 def _truth(name: str, meaning: str) -> Column:
     return Column(name, pl.Boolean, "", meaning)
+
+
+def _axis(name: str) -> tuple[Column, ...]:
+    """The columns of one axis of a picture."""
+    return (
+        _text(f"{name}_channel", "Role of the channel, or its name in the file."),
+        _text(f"{name}_detector", "The detector ($PnN); null of an unmixed fluorochrome."),
+        _text(f"{name}_divisor", "Of a ratio: the channel that divides."),
+        _truth(f"{name}_compensated", "Whether the values are compensated."),
+        _text(
+            f"{name}_scale",
+            "`linear`, `log10`, or the transform: `logicle`, `biex`, `asinh`, `hyperlog`, `log`, "
+            "`offsetlog`; `linear` with parameters is the one of Gating-ML.",
+        ),
+        _text(f"{name}_parameters", "The transform's parameters, as JSON."),
+        _number(f"{name}_first_edge", "", "Where the first bin begins, on the scale."),
+        _number(f"{name}_last_edge", "", "Where the last bin ends, on the scale."),
+        _count(f"{name}_bins", "How many equal bins there are.", "bins"),
+    )
 
 
 # Columns that come from the sample sheet as they stand; those of the contract's first block
@@ -394,6 +382,31 @@ UNUSED = Table(
     ),
 )
 
+DENSITIES = Table(
+    "densities",
+    "sample or bead run × plot: a population's events, binned on one or two axes",
+    "samples in the sheet's order, then bead runs; the plots of each in the plan's order",
+    (
+        Column("kind", pl.String, "", "`sample` or `beads`."),
+        _text("sample_id", "The sample sheet's id; null of a bead run."),
+        _text("bead_run", "The bead sheet's name; null of a sample."),
+        Column("plot", pl.Int64, "", "Number of the picture, from 1 within its file."),
+        _PATH,
+        _count("n_events", "Events in the population."),
+        _count("n_shown", "Events that have a place on every axis: the sum of the counts."),
+        *_axis("x"),
+        *_axis("y"),
+        _text(
+            "counts",
+            "Counts in order, y running fastest; a run of n zeros stands as `zn`, zeros at the end "
+            "are left out. What lies beyond an end is counted in the bin at that end.",
+        ),
+        _text("gates", "Gates drawn on the picture, as JSON, in its coordinates."),
+    ),
+    "Bins are equal between the two edges, on the axis's own scale. The axes y are null of a "
+    "histogram.",
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -408,28 +421,26 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        DENSITIES,
     )
 }
 
-
-def frame(
-    columns: Sequence[Column], values: Mapping[str, Sequence[object]], timezone: str | None = None
-) -> pl.DataFrame:
-    """A frame of exactly these columns, in this order; a float that is not finite becomes null.
-
-    Moments are given as instants in UTC and stand in `timezone`; without one they lose the zone.
-    """
-    assert values.keys() == {column.name for column in columns}
-    series = []
-    for column in columns:
-        dtype = column.dtype
-        if dtype == MOMENT:
-            dtype = pl.Datetime("us", "UTC")
-        series.append(pl.Series(column.name, values[column.name], dtype=dtype, strict=True))
-    floats = pl.selectors.float()
-    moments = pl.selectors.datetime()
-    local = moments.dt.convert_time_zone(timezone or "UTC")
-    return pl.DataFrame(series).with_columns(
-        pl.when(floats.is_finite()).then(floats),
-        local if timezone else local.dt.replace_time_zone(None),
-    )
+__all__ = [
+    "ABC",
+    "BEAD_LEVELS",
+    "CALIBRATIONS",
+    "COUNTS",
+    "DENSITIES",
+    "INTENSITIES",
+    "MARKER_VALUES",
+    "MOMENT",
+    "PATIENTS",
+    "POPULATIONS",
+    "SAMPLES",
+    "SHEET",
+    "TABLES",
+    "UNUSED",
+    "Column",
+    "Table",
+    "frame",
+]
