@@ -38,10 +38,18 @@ class Run:
     table: pl.DataFrame  # marker, kind, fault, value, low, high, status, flags, truth, error
 
 
-def measure(panel: str, seed: int, folder: Path, faults: Sequence[str] = ()) -> Run:
-    """Simulate, run and compare one study."""
-    events = EVENTS.get(panel, USUAL_EVENTS)
-    patients, healthy = (0, 0) if faults else (4, 2)
+def measure(
+    panel: str,
+    seed: int,
+    folder: Path,
+    faults: Sequence[str] = (),
+    *,
+    people: tuple[int, int] = (4, 2),
+    events: int | None = None,
+) -> Run:
+    """Simulate, run and compare one study: spoilt tubes, else of (patients, healthy) people."""
+    patients, healthy = (0, 0) if faults else people
+    events = events or EVENTS.get(panel, USUAL_EVENTS)
     study = simulate_panel(
         folder / "study", PanelSettings(panel, seed, patients, healthy, events, tuple(faults))
     )
@@ -109,7 +117,7 @@ def coverage(runs: Sequence[Run]) -> str:
 
 
 def spoilt_rows(runs: Sequence[Run]) -> Iterator[str]:
-    """Rows of the table of spoilt tubes: without value, flagged, right all the same, quietly wrong."""
+    """Rows of the table of spoilt tubes: no value, flagged, right all the same, quietly wrong."""
     whole = pl.concat([run.table.with_columns(panel=pl.lit(run.panel)) for run in runs])
     for (fault,), rows in whole.group_by(["fault"], maintain_order=True):
         without = rows.filter(pl.col("value").is_null())

@@ -179,6 +179,7 @@ def treg(rng: np.random.Generator, *, septic: bool) -> PanelTube:
         ),
         {"cd3": "CD3", "cd4": "CD4", "cd25": "CD25", "cd127": "CD127"},
         per_ul=per_ul,
+        blood_count=(of, per_ul["cd4_t"]),
     )
 
 

@@ -189,18 +189,22 @@ def _write_sample(
 
 
 def _tube_count(cells: Cells, events: TubeEvents, tube: PanelTube) -> float | None:
-    """Cells per µL as the tube's own single cells and beads say, by the truth of both."""
+    """Cells per µL as the tube's own single cells say, with its beads or the blood count."""
+    found = int(events.where(cells.kinds, cells.having).sum())
+    if tube.blood_count is not None:
+        reference, per_ul = tube.blood_count
+        whole = int(events.where(reference.kinds, reference.having).sum())
+        return found / whole * per_ul if whole else None
     if BEADS not in {kind.name for kind in tube.tube.kinds}:
         return None
     beads = int(events.where((BEADS,)).sum()) + 2 * int(events.where((BEAD_PAIRS,)).sum())
-    found = int(events.where(cells.kinds, cells.having).sum())
     return found / beads * BEADS_PER_TUBE / BLOOD_UL if beads else None
 
 
 def _blood_count(panel: ReadyPanel, tube: PanelTube, draw: _Draw) -> list[dict[str, object]]:
     """The value of another tube that a panel on two platforms needs: CD4 T cells per µL."""
     name = panel.counting.get("blood_count")
-    if name is None or tube.per_ul is None:
+    if name is None or tube.blood_count is None:
         return []
     return [
         {
@@ -208,7 +212,7 @@ def _blood_count(panel: ReadyPanel, tube: PanelTube, draw: _Draw) -> list[dict[s
             "drawn_at": draw.at.isoformat(timespec="minutes"),
             "timepoint": draw.timepoint,
             "name": name,
-            "value": f"{tube.per_ul['cd4_t']:.4g}",
+            "value": f"{tube.blood_count[1]:.6g}",
             "unit": "cells/µL",
         }
     ]

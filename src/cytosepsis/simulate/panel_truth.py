@@ -46,6 +46,8 @@ class PanelTube:
     # kind -> cells per µL of blood; counting beads per µL of blood under their own name
     per_ul: Mapping[str, float] | None = None
     washed: bool = True
+    # What another tube says of the blood: cells of this tube, and how many there are per µL.
+    blood_count: tuple[Cells, float] | None = None
 
 
 def true_value(marker: TrueMarker, events: TubeEvents, panel: PanelTube) -> float | None:
