@@ -17,6 +17,7 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.population_counts import gate_flags, population_counts
 from events import raw_of
+from fcs_bytes import Recipe, make
 
 CUT = {"name": "bright", "type": "threshold", "x": "A", "method": "valley"}
 
@@ -360,3 +361,21 @@ def test_a_peak_and_cuts_that_lie_a_fixed_way_from_it():
 )
 def test_keys_of_a_peak(changed, fault):
     assert any(line.startswith(fault) for line in faults_of({**CUT, **changed}))
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("F", 32), ("D", 64), ("I", 16)])
+def test_gates_are_found_whatever_the_order_of_bytes(kind, bits, tmp_path):
+    rng = np.random.default_rng(3)
+    peaks = 5000 + 1000 * rng.standard_normal(2000) + 30_000 * (np.arange(2000) % 2)
+    rows = np.column_stack([np.clip(peaks, 0, 65_000).round(), np.arange(2000)])
+    found = []
+    for order in "<>":
+        path = tmp_path / f"{ord(order)}.fcs"
+        recipe = Recipe(rows=rows.tolist(), data_type=kind, bits=(bits, bits), order=order)
+        path.write_bytes(make(recipe).raw)
+        plan = plan_of({**CUT, "x": "FSC-A"})
+        found.append(cs.gate(cs.read_fcs(path), plan))
+    (little,), (big,) = (f.findings for f in found)
+    assert little == big
+    assert little.status == "ok"
+    assert found[0].n_events["root/bright"] == found[1].n_events["root/bright"] == 1000
