@@ -47,7 +47,13 @@ if TYPE_CHECKING:
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
+<<<<<<< HEAD
     from cytosepsis.report.build import Report, write_report
+=======
+    from cytosepsis.quality.check import check_quality
+    from cytosepsis.quality.report import QualityReport
+    from cytosepsis.quality.settings import QualitySettings
+>>>>>>> ad88986f08e0a5bb5dcb237ac98dada78d7f9043
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -86,7 +92,13 @@ _HOMES = {
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
+<<<<<<< HEAD
     "report.build": ("Report", "write_report"),
+=======
+    "quality.check": ("check_quality",),
+    "quality.report": ("QualityReport",),
+    "quality.settings": ("QualitySettings",),
+>>>>>>> ad88986f08e0a5bb5dcb237ac98dada78d7f9043
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (
@@ -124,6 +136,8 @@ __all__ = [
     "Populations",
     "Problem",
     "Progress",
+    "QualityReport",
+    "QualitySettings",
     "RawEvents",
     "Report",
     "Results",
@@ -139,6 +153,7 @@ __all__ = [
     "__version__",
     "analyze_results",
     "analyze_sample",
+    "check_quality",
     "check_study",
     "count_with_beads",
     "count_with_blood_count",
