@@ -47,13 +47,10 @@ if TYPE_CHECKING:
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
-<<<<<<< HEAD
-    from cytosepsis.report.build import Report, write_report
-=======
     from cytosepsis.quality.check import check_quality
     from cytosepsis.quality.report import QualityReport
     from cytosepsis.quality.settings import QualitySettings
->>>>>>> ad88986f08e0a5bb5dcb237ac98dada78d7f9043
+    from cytosepsis.report.build import Report, write_report
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -92,13 +89,10 @@ _HOMES = {
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
-<<<<<<< HEAD
-    "report.build": ("Report", "write_report"),
-=======
     "quality.check": ("check_quality",),
     "quality.report": ("QualityReport",),
     "quality.settings": ("QualitySettings",),
->>>>>>> ad88986f08e0a5bb5dcb237ac98dada78d7f9043
+    "report.build": ("Report", "write_report"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (

@@ -254,15 +254,11 @@ class _Run:
             code_digest=self._code,
             versions=versions(),
             inputs=_inputs(study, outcomes, beads),
-<<<<<<< HEAD
-            limits={assay.name: asdict(assay.limits) for assay in study.assays},
-            cutoffs={assay.name: assay.abc.cutoffs for assay in study.assays if assay.abc},
-=======
             limits={
                 assay.name: {**asdict(assay.limits), "quality": asdict(assay.quality)}
                 for assay in study.assays
             },
->>>>>>> ad88986f08e0a5bb5dcb237ac98dada78d7f9043
+            cutoffs={assay.name: assay.abc.cutoffs for assay in study.assays if assay.abc},
             digest=self._digest,
             workers=workers,
             n_samples=n_samples,
