@@ -7,12 +7,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from cytosepsis.cli import app
 from cytosepsis.config import load_study
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.simulate import SimulationSettings, simulate_study
+from cytosepsis.store import open_results
 from cytosepsis.study import run_study
 from cytosepsis.trace import trace_sample
 from cytosepsis.verify import verify_results
@@ -34,6 +36,25 @@ def test_results_that_nobody_touched_are_equal(folder: Path) -> None:
     assert done.n_files > 2
     part = verify_results(load_study(folder / "study"), folder / "out", fraction=0.01, seed=1)
     assert part.n_files == 1
+
+
+def test_a_table_written_in_parts_is_the_same_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(folder / "study")
+    whole = open_results(folder / "out")
+    assert whole.table("densities").height > 3
+    monkeypatch.setattr("cytosepsis.reuse._SAMPLES_TOGETHER", 1)
+    parts = run_study(study, folder / "parts")
+    assert_frame_equal(parts.table("densities"), whole.table("densities"))
+    csv = [(place / "densities.csv").read_bytes() for place in (whole.folder, parts.folder)]
+    assert csv[0] == csv[1]
+    assert verify_results(study, folder / "parts", fraction=0.1, seed=1).differences == ()
+    assert not list(parts.folder.glob(".*"))
+    edited = parts.folder / "densities.csv"
+    edited.write_bytes(edited.read_bytes().replace(b"root", b"toor", 1))
+    again = verify_results(study, folder / "parts", fraction=0.1, seed=1)
+    assert [d.name for d in again.differences] == ["densities.csv"]
 
 
 def test_what_was_tampered_with_is_found(folder: Path) -> None:

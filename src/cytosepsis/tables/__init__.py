@@ -55,7 +55,7 @@ def all_tables(
         "marker_values": marker_values_frame(cohort),
         "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
-        "densities": densities_frame(study, readings, beads),
+        "densities": densities_frame(study, [r.outcome for r in readings], beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables
@@ -66,6 +66,7 @@ __all__ = [
     "Column",
     "Table",
     "all_tables",
+    "densities_frame",
     "flags_markdown",
     "tables_markdown",
 ]
