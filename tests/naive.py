@@ -438,3 +438,22 @@ def shortest_interval(ordered, n_inside):
     places = [k for k, width in enumerate(widths) if width == min(widths)]
     middle = (places[0] + places[-1]) // 2
     return ordered[middle], ordered[middle + n_inside - 1]
+
+
+# --- rows
+
+
+def row_digest(words: Sequence[int]) -> int:
+    """Digest of one row's 32-bit words, in whole numbers cut to 64 bits."""
+    cut = 2**64 - 1
+
+    def mixed(value: int) -> int:
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & cut
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & cut
+        return value ^ (value >> 31)
+
+    total = len(words)
+    for k, word in enumerate(words):
+        factor = mixed((k + 1) * 0x9E3779B97F4A7C15 & cut) | 1
+        total = (total + (word + 1) * factor) & cut
+    return mixed(total)

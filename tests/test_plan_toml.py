@@ -257,8 +257,8 @@ SOUND = RECTANGLE + "ranges = { x = { min = 1 } }\n"
             "gates[0].type (a): no gate 'elipse'; did you me",
         ),
         (
-            '[[gates]]\nname = "a"\ntype = "singlet"',
-            "gates[0].type (a): 'singlet' is a data-driven gate, which this",
+            '[[gates]]\nname = "a"\ntype = "singlet"\nx = "A"\ny = "B"\nwith = 3',
+            "gates[0].with (a): unknown key of a singlet gate; did you mean 'width'?",
         ),
         (
             SOUND + "verices = 1",

@@ -34,6 +34,11 @@ _TABLE = (
     Flag("few_cells", "note", "Fewer cells than `recommended_cells`."),
     Flag("empty_population", "doubt", "A gate of the plan kept no event."),
     Flag("full_population", "doubt", "A gate of the plan kept every event of its parent: it may not have been applied."),
+    Flag("gate_not_found", "doubt", "A data-driven gate could not be found in this sample and nothing stands for it; see the table `gates`."),
+    Flag("gate_reference", "doubt", "A data-driven gate could not be found in this sample; the plan's reference stands for it."),
+    Flag("gate_batch", "doubt", "A data-driven gate could not be found in this sample; the gate learned from the batch stands for it."),
+    Flag("gate_clamped", "doubt", "A threshold was found beyond where the plan lets it lie, and was moved to the end of that range."),
+    Flag("gate_given", "note", "A reviewer placed a gate of this sample."),
     # --- beads and calibration
     Flag("beads_doubtful", "doubt", "The bead run is flagged; see its row in `calibrations`."),
     Flag("beads_failed", "doubt", "The bead run gives no line; no AB/C."),

@@ -24,26 +24,16 @@ from cytosepsis.densities import Density
 from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
-from cytosepsis.gating.apply import Populations, gate
+from cytosepsis.gating.apply import Populations, find_gates, gate
+from cytosepsis.gating.finding import GateFinding
 from cytosepsis.gating.lowering import Measure
-from cytosepsis.gating.plan import ROOT, UNCOMPENSATED, GatingPlan
+from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find
 from cytosepsis.pictures import pictures_of
+from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
 from cytosepsis.protocol import AbcSettings, Assay, Sample
-
-
-@dataclass(frozen=True, slots=True)
-class PopulationCount:
-    """One population of one sample, root included."""
-
-    path: str
-    name: str
-    n_events: int
-    fraction_of_parent: float | None  # None of an empty parent; root: 1.0 (None where it is empty)
-    fraction_of_root: float | None
-    gate_status: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +82,7 @@ class SampleResult:
     voltage: float | None = None  # of the quantified detector
     gain: float | None = None
     notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
+    gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
     densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
 
@@ -183,20 +174,21 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
     measures = _measures(assay, plan)
     channels = dict(assay.channels)
     shown = measures[0] if assay.abc is not None else None
+    found = find_gates(raw, plan, channels=channels, spillover=spillover)
     pictures = (
-        pictures_of(raw, plan, channels=channels, spillover=spillover, quantified=shown)
+        pictures_of(raw, found.plan, channels=channels, spillover=spillover, quantified=shown)
         if plots
         else ()
     )
     populations = gate(
         raw,
-        plan,
+        found,
         channels=channels,
         spillover=spillover,
         measures=measures,
         pictures=pictures,
     )
-    counts = population_counts(populations, plan)
+    counts = population_counts(populations)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
@@ -207,12 +199,19 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
         populations=counts,
         intensities=_intensities(populations),
         quantified=quantified,
-        flags=(*flags, *flags_of_notes(raw.note_codes), *_gate_flags(counts, quantified)),
+        flags=(
+            *flags,
+            *flags_of_notes(raw.note_codes),
+            *gate_flags(
+                plan, populations.findings, counts, quantified.population if quantified else None
+            ),
+        ),
         cytometer=sample.cytometer or raw.cytometer,
         acquired_at=raw.acquired_at,
         voltage=detector.voltage if detector else None,
         gain=detector.gain if detector else None,
         notes=raw.note_codes,
+        gates=populations.findings,
         densities=tuple(picture.canvas.density() for picture in pictures),
     )
 
@@ -300,29 +299,6 @@ def _full_path(population: str, plan: GatingPlan) -> str:
 # ---------------------------------------------------------------------------- its numbers
 
 
-def population_counts(populations: Populations, plan: GatingPlan) -> tuple[PopulationCount, ...]:
-    """Every population's events and fractions, root first, in the plan's order."""
-    counts = populations.n_events
-    root = counts[ROOT]
-    rows = [PopulationCount(ROOT, ROOT, root, 1.0 if root else None, 1.0 if root else None)]
-    for g, path in zip(plan, plan.paths[1:], strict=True):
-        n, parent = counts[path], counts[g.parent]
-        status = "ok"
-        if parent and n in (0, parent):
-            status = "empty" if n == 0 else "full"
-        rows.append(
-            PopulationCount(
-                path=path,
-                name=g.name,
-                n_events=n,
-                fraction_of_parent=n / parent if parent else None,
-                fraction_of_root=n / root if root else None,
-                gate_status=status,
-            )
-        )
-    return tuple(rows)
-
-
 def _intensities(populations: Populations) -> tuple[Intensity, ...]:
     rows = []
     for measure, values in populations.values.items():
@@ -373,21 +349,3 @@ def _n_saturated(stored: NDArray[np.float64], top: float | None) -> int:
     if float(stored.max()) > 1.01 * top + 1.0:
         return 0  # values pass $PnR: it is not the limit of this detector's scale
     return int(np.count_nonzero(stored >= top))
-
-
-# ------------------------------------------------------------------------------- its doubts
-
-
-def _gate_flags(
-    counts: tuple[PopulationCount, ...], quantified: Quantified | None
-) -> tuple[str, ...]:
-    """Doubts about the gates on the way to the quantified population."""
-    if quantified is None:
-        return ()
-    on_the_way = {
-        row.gate_status
-        for row in counts
-        if quantified.population == row.path or quantified.population.startswith(row.path + "/")
-    }
-    flags = {"empty": "empty_population", "full": "full_population"}
-    return tuple(flag for status, flag in flags.items() if status in on_the_way)

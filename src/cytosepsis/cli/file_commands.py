@@ -231,7 +231,7 @@ def _counter(request: _Request) -> Callable[[Path], Record]:
     from cytosepsis.gating.concordance import compare_counts
     from cytosepsis.gating.flowjo import read_stored_counts
     from cytosepsis.gating.reader import read_gating
-    from cytosepsis.sample import population_counts
+    from cytosepsis.population_counts import population_counts
 
     gating, compensation = request.gating, request.compensation
     matrix: Spillover | Literal["none"] | None = None
@@ -267,7 +267,7 @@ def _counter(request: _Request) -> Callable[[Path], Record]:
                 "fraction_of_root": row.fraction_of_root,
                 "gate_status": row.gate_status,
             }
-            for row in population_counts(populations, plan)
+            for row in population_counts(populations)
         ]
         if request.concordance:
             stored = read_stored_counts(gating, sample=known)

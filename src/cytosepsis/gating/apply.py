@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,14 +14,16 @@ from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
+from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
+from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.decode import Views
 from cytosepsis.kernels.regions import empty_expansion
-from cytosepsis.panel import resolve
+from cytosepsis.panel import resolve as resolve_names
 from cytosepsis.transforms import apply
 
 
@@ -40,7 +42,7 @@ class Populations:
     file once more, so that nothing of its size is held unless asked for.
     """
 
-    __slots__ = ("_lowered", "_raw", "n_events", "values")
+    __slots__ = ("_lowered", "_raw", "findings", "n_events", "plan", "values")
 
     def __init__(
         self,
@@ -48,9 +50,12 @@ class Populations:
         lowered: Lowered,
         n_events: Mapping[str, int],
         values: Mapping[Measure, NDArray[np.float64]],
+        resolved: Resolved,
     ) -> None:
         self._raw = raw
         self._lowered = lowered
+        self.plan = resolved.plan  # of fixed gates: data-driven ones as they were found here
+        self.findings = resolved.findings  # how; empty where the plan has only fixed gates
         self.n_events = n_events
         self.values = values
 
@@ -71,26 +76,29 @@ class Populations:
             raise GatingError(
                 f"no population {', '.join(unknown)}; the plan has {', '.join(self.paths)}"
             )
-        return _walk(self._raw, self._lowered, asked)[2]
+        blocks = walk_blocks(self._raw, row_form(self._raw))
+        return _walk(blocks, self._raw.n_events, self._lowered, asked)[2]
 
 
 def gate(
     raw: RawEvents,
-    plan: GatingPlan,
+    plan: GatingPlan | Resolved,
     *,
     channels: Mapping[str, str | Sequence[str]] | None = None,
     spillover: Spillover | Literal["none"] | None = None,
     measures: Sequence[Measure] = (),
     pictures: Sequence[Picture] = (),
+    controls: Mapping[str, RawEvents] | None = None,
+    given: Sequence[GivenGate] = (),
 ) -> Populations:
-    """Apply a gating plan to a file.
+    """Apply a gating plan to a file; data-driven gates are found on its events first.
 
     Parameters
     ----------
     raw
         The file.
     plan
-        The gates.
+        The gates; or what `find_gates` made of them on this file.
     channels
         Accepted $PnN or $PnS names of each role that the plan uses; a role that is not named is
         tried as $PnN, then as $PnS.
@@ -103,17 +111,62 @@ def gate(
         measure names no transform.
     pictures
         Canvases to be filled in the same walk, block by block.
+    controls, given
+        As for `find_gates`; of no use beside what that has found.
 
     Raises
     ------
     ChannelError, CompensationError, GatingError, FcsError
 
     """
+    resolved = plan if isinstance(plan, Resolved) else None
+    if resolved is None:
+        assert isinstance(plan, GatingPlan)
+        resolved = find_gates(
+            raw, plan, channels=channels, spillover=spillover, controls=controls, given=given
+        )
     shown = (measure for picture in pictures for measure in picture.measures)
     every = tuple(dict.fromkeys((*measures, *shown)))
-    lowered = _lowered(raw, plan, channels, spillover, every)
-    counts, values, _ = _walk(raw, lowered, (), measures, pictures)
-    return Populations(raw, lowered, counts, values)
+    lowered = _Tube(raw, channels, spillover).lowered(resolved.plan, every)
+    blocks = walk_blocks(raw, row_form(raw))
+    counts, values, _ = _walk(blocks, raw.n_events, lowered, (), measures, pictures)
+    return Populations(raw, lowered, counts, values, resolved)
+
+
+def find_gates(
+    raw: RawEvents,
+    plan: GatingPlan,
+    *,
+    channels: Mapping[str, str | Sequence[str]] | None = None,
+    spillover: Spillover | Literal["none"] | None = None,
+    controls: Mapping[str, RawEvents] | None = None,
+    given: Sequence[GivenGate] = (),
+) -> Resolved:
+    """Find a plan's data-driven gates on a file's events; the plan that is returned has none.
+
+    Parameters
+    ----------
+    raw, plan, channels, spillover
+        As for `gate`.
+    controls
+        The sample's control tubes by role (`fmo`, `isotype`, …), for thresholds from a control.
+    given
+        Gates of this sample that a reviewer has placed; they stand instead of the plan's.
+
+    Raises
+    ------
+    ChannelError, CompensationError, GatingError, FcsError
+
+    """
+    if not (plan.data_driven or given):
+        return Resolved(plan, ())
+    tube = _Tube(raw, channels, spillover)
+    tube.names(plan, ())  # whatever is missing is named at once
+    others = {
+        role: _Tube(control, channels, spillover).values
+        for role, control in (controls or {}).items()
+    }
+    return resolve(plan, tube.values, controls=others, given=given)
 
 
 def population_values(
@@ -129,7 +182,8 @@ def population_values(
 
     One walk over the file; only the gates on which the population depends are applied, and of
     `root` none: then the blocks hold every event. Values are compensated and transformed as each
-    axis says. Nothing of the file's size is held, so the caller decides what to keep.
+    axis says. Nothing of the file's size is held, so the caller decides what to keep. The gates are
+    fixed ones: of data-driven ones give the plan as they were found, `gate(…).plan`.
 
     Parameters
     ----------
@@ -155,8 +209,12 @@ def population_values(
         raise GatingError(f"no population {path}; the plan has {', '.join(plan.paths)}")
     measures = [Measure.on(path, axis) for axis in axes]
     assert measures, "no axes: the plan's counts tell how many events there are"
-    lowered = _lowered(raw, plan.leading_to(path), channels, spillover, measures)
-    for measured in _blocks(raw, lowered, _output(lowered)):
+    leading = plan.leading_to(path)
+    if leading.data_driven:
+        raise GatingError(f"{path} depends on gates that are found in each sample: find them first")
+    lowered = _Tube(raw, channels, spillover).lowered(leading, measures)
+    blocks = walk_blocks(raw, row_form(raw))
+    for measured in _measured(blocks, lowered, _output(lowered)):
         yield np.array(
             [
                 _transformed(measure, values)
@@ -165,35 +223,60 @@ def population_values(
         )
 
 
-def _lowered(
-    raw: RawEvents,
-    plan: GatingPlan,
-    channels: Mapping[str, str | Sequence[str]] | None,
-    spillover: Spillover | Literal["none"] | None,
-    measures: Sequence[Measure],
-) -> Lowered:
-    roles = {
-        role: (names,) if isinstance(names, str) else tuple(names)
-        for role, names in (channels or {}).items()
-    }
-    asked = asked_of(plan, measures)
-    given = spillover if isinstance(spillover, Spillover) else None
-    brought = {DEFAULT_COMPENSATION: given, **dict(plan.spillovers)}
-    unmixed = unmixed_names(asked, brought, roles, raw.pnn, raw.pns)
-    wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
-    columns = resolve(roles, raw.pnn, raw.pns, wanted=wanted)
-    form = row_form(raw)
-    used = compensations(plan, form, columns, measures)
-    own = spillover_of(raw.keywords) if _needs_own(used, spillover) else None
-    return lower_plan(
-        plan,
-        form,
-        tuple(columns.items()),
-        spillover=own if spillover is None else given,
-        own=own,
-        unmixed=tuple(unmixed.items()),
-        measures=tuple(measures),
-    )
+class _Tube:
+    """A file with the names and the matrix by which it is gated."""
+
+    def __init__(
+        self,
+        raw: RawEvents,
+        channels: Mapping[str, str | Sequence[str]] | None,
+        spillover: Spillover | Literal["none"] | None,
+    ) -> None:
+        self.raw, self.spillover = raw, spillover
+        self.roles = {
+            role: (names,) if isinstance(names, str) else tuple(names)
+            for role, names in (channels or {}).items()
+        }
+        self._given = spillover if isinstance(spillover, Spillover) else None
+        self._rows: NDArray[Any] | None = None
+
+    def names(
+        self, plan: GatingPlan, measures: Sequence[Measure]
+    ) -> tuple[Mapping[str, int], Mapping[tuple[str, str], str]]:
+        """Column of every channel that is asked for, and the fluorochromes that some mean."""
+        raw = self.raw
+        asked = asked_of(plan, measures)
+        brought = {DEFAULT_COMPENSATION: self._given, **dict(plan.spillovers)}
+        unmixed = unmixed_names(asked, brought, self.roles, raw.pnn, raw.pns)
+        wanted = dict.fromkeys(channel for channel, name in asked if (channel, name) not in unmixed)
+        return resolve_names(self.roles, raw.pnn, raw.pns, wanted=wanted), unmixed
+
+    def lowered(self, plan: GatingPlan, measures: Sequence[Measure]) -> Lowered:
+        """Lower a plan of fixed gates for this file."""
+        columns, unmixed = self.names(plan, measures)
+        form = row_form(self.raw)
+        used = compensations(plan, form, columns, measures)
+        needed = _needs_own(used, self.spillover)
+        own = spillover_of(self.raw.keywords) if needed else None
+        return lower_plan(
+            plan,
+            form,
+            tuple(columns.items()),
+            spillover=own if self.spillover is None else self._given,
+            own=own,
+            unmixed=tuple(unmixed.items()),
+            measures=tuple(measures),
+        )
+
+    def values(
+        self, plan: GatingPlan, measures: Sequence[Measure]
+    ) -> Mapping[Measure, NDArray[np.float64]]:
+        """Values of populations among the events on which gates are found."""
+        if self._rows is None:
+            self._rows = sample_rows(self.raw, row_form(self.raw))
+        rows = self._rows
+        blocks = [rows] if len(rows) else []
+        return _walk(blocks, len(rows), self.lowered(plan, measures), (), measures)[1]
 
 
 def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:
@@ -202,7 +285,8 @@ def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | 
 
 
 def _walk(
-    raw: RawEvents,
+    blocks: Iterable[NDArray[Any]],
+    n_events: int,
     lowered: Lowered,
     asked: Sequence[str],
     measures: Sequence[Measure] = (),
@@ -210,14 +294,14 @@ def _walk(
 ) -> tuple[Mapping[str, int], dict[Measure, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]:
     """Counts, values of the measures, and membership of the populations asked for."""
     paths = lowered.paths
-    membership = np.zeros((len(asked), raw.n_events), dtype=np.bool_)
+    membership = np.zeros((len(asked), n_events), dtype=np.bool_)
     member_row = np.full(len(paths), -1, dtype=np.int64)
     for row, path in enumerate(asked):
         member_row[paths.index(path)] = row
     output = _output(lowered, member_row, membership)
     place = {measure: index for index, measure in enumerate(lowered.measures)}
     collected: list[list[NDArray[np.float64]]] = [[] for _ in measures]
-    for measured in _blocks(raw, lowered, output):
+    for measured in _measured(blocks, lowered, output):
         for measure, parts in zip(measures, collected, strict=True):
             parts.append(measured[place[measure]].copy())
         for picture in pictures:
@@ -251,15 +335,15 @@ def _output(
     )
 
 
-def _blocks(
-    raw: RawEvents, lowered: Lowered, output: walk.Output
+def _measured(
+    blocks: Iterable[NDArray[Any]], lowered: Lowered, output: walk.Output
 ) -> Iterator[list[NDArray[np.float64]]]:
-    """Walk the file; of each block the linear values of every measure, valid until the next."""
+    """Walk blocks of rows; of each the linear values of every measure, valid until the next."""
     scratch = _scratch(lowered.program)
     bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
     numbers = np.empty(walk.BLOCK, dtype=np.uint32)
     first, seen = 0, 0
-    for block in walk_blocks(raw, row_form(raw)):
+    for block in blocks:
         rows = len(block)
         if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
             seen, views = block.ctypes.data, _views(block, bits, numbers)

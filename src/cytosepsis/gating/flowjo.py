@@ -34,7 +34,7 @@ from cytosepsis.gating.plan import (
     UNCOMPENSATED,
     Axis,
     Boolean,
-    Gate,
+    FixedGate,
     GatingPlan,
     Operand,
     Rectangle,
@@ -139,7 +139,7 @@ def _plan(markup: Element, sample: Element, nodes: Mapping[str, Node], source: s
     matrix = _matrix(sample)
     labels = _labels(sample)
     paths = paths_of(nodes)
-    gates: list[Gate] = []
+    gates: list[FixedGate] = []
     for key in in_order({key: _needs(node, nodes) for key, node in nodes.items()}):
         node = nodes[key]
         if key not in regions:
@@ -313,7 +313,7 @@ def _axis(dimension: Any, strategy: Any, matrix: _Matrix | None, labels: Mapping
     return Axis(_slashed(written, labels), transform, UNCOMPENSATED)
 
 
-def _opened(gate: Gate) -> Gate:
+def _opened(gate: FixedGate) -> FixedGate:
     """Open the sides that lie on the end of a FlowJo scale: events beyond it pile up there."""
     if not isinstance(gate, Rectangle):
         return gate

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cytosepsis.errors import GatingError
-from cytosepsis.gating.plan import Axis, Ellipse, Gate, Polygon, Rectangle
+from cytosepsis.gating.plan import Axis, Ellipse, FixedGate, Polygon, Rectangle
 from cytosepsis.transforms import (
     Asinh,
     Biex,
@@ -65,7 +65,7 @@ def transform_of(
     return made
 
 
-def region_of(gate: Any, name: str, parent: str, axes: Sequence[Axis]) -> Gate:
+def region_of(gate: Any, name: str, parent: str, axes: Sequence[Axis]) -> FixedGate:
     """Our twin of FlowKit's rectangle, polygon or ellipsoid, on axes that are ours already."""
     axes = tuple(axes)
     complement = bool(getattr(gate, "use_complement", False))

@@ -36,7 +36,7 @@ from cytosepsis.gating.plan import (
     UNCOMPENSATED,
     Axis,
     Boolean,
-    Gate,
+    FixedGate,
     GatingPlan,
     Operand,
     Ratio,
@@ -220,13 +220,13 @@ def _inverted(
     return tuple(map(tuple, spectra.tolist()))
 
 
-def _gates(document: _Document, strategy: Any) -> list[Gate]:
+def _gates(document: _Document, strategy: Any) -> list[FixedGate]:
     """Our gates in an order in which they can be applied, parents and operands by full path."""
     parsed = {name: strategy.get_gate(name, (ROOT,)) for name in document.gates}
     needs = {name: _needs(document, name, gate) for name, gate in parsed.items()}
     regions = _complemented(document, parsed)
     paths: dict[str, str] = {"": ROOT}
-    gates: list[Gate] = []
+    gates: list[FixedGate] = []
     for name in in_order(needs):
         if name in regions.values():
             continue
@@ -284,7 +284,7 @@ def _needs(document: _Document, name: str, gate: Any) -> list[str]:
 
 def _converted(
     gate: Any, name: str, parent: str, paths: Mapping[str, str], document: _Document
-) -> list[Gate]:
+) -> list[FixedGate]:
     match gate.gate_type:
         case "BooleanGate":
             operands = tuple(
@@ -301,10 +301,10 @@ def _converted(
             return [region_of(gate, _name_of(name, document), parent, axes)]
 
 
-def _quadrants(gate: Any, parent: str, document: _Document) -> list[Gate]:
+def _quadrants(gate: Any, parent: str, document: _Document) -> list[FixedGate]:
     """One rectangle per quadrant, a child of the quadrant gate's parent."""
     axes = {d.id: _axis(d.dimension_ref, d, gate.gate_name, document) for d in gate.dimensions}
-    rectangles: list[Gate] = []
+    rectangles: list[FixedGate] = []
     for name, quadrant in gate.quadrants.items():
         ranges = [quadrant.get_divider_range(reference) for reference in quadrant.divider_refs]
         rectangles.append(

@@ -27,12 +27,13 @@ from cytosepsis.gating.plan import (
     Axis,
     Boolean,
     Ellipse,
-    Gate,
+    FixedGate,
     GatingPlan,
     Polygon,
     Ratio,
     Rectangle,
     axes_of,
+    fixed,
     path_of,
 )
 from cytosepsis.transforms import Asinh, Hyperlog, Linear, Log, Logicle, Transform
@@ -101,6 +102,13 @@ def gatingml_text(
     compensation: str | Spillover = FILE_COMPENSATION,
 ) -> bytes:
     """Return the text that `write_gatingml` writes, UTF-8."""
+    if plan.data_driven:
+        raise GatingError(
+            "the plan has data-driven gates, for which Gating-ML has no word; write the gates that "
+            "were found in one sample",
+            file=plan.source or None,
+            step="gating",
+        )
     chosen = _with_choices(plan, dict(channels or {}), compensation)
     faults = _faults(chosen)
     if faults:
@@ -130,7 +138,7 @@ def _with_choices(
             ratio,
         )
 
-    gates: list[Gate] = []
+    gates: list[FixedGate] = []
     for gate in plan:
         match gate:
             case Polygon():
@@ -199,11 +207,11 @@ class _Writer:
         for name, spillover in plan.spillovers:
             self._matrix(name, spillover)
         for gate in plan:
-            self._gate(gate)
+            self._gate(fixed(gate))
 
     # -- gates
 
-    def _gate(self, gate: Gate) -> None:
+    def _gate(self, gate: FixedGate) -> None:
         scales = [self._scale(axis.transform) for axis in axes_of(gate)]
         ratios = [self._ratio(axis) for axis in axes_of(gate)]
         own = self.gates[path_of(gate)]
@@ -219,7 +227,7 @@ class _Writer:
 
     def _region(
         self,
-        gate: Gate,
+        gate: FixedGate,
         own: str,
         parent: str | None,
         notes: _Notes,

@@ -19,12 +19,13 @@ from cytosepsis.gating.plan import (
     Axis,
     Boolean,
     Ellipse,
-    Gate,
+    FixedGate,
     GatingPlan,
     Polygon,
     Ratio,
     Rectangle,
     axes_of,
+    fixed,
     is_covariance,
     path_of,
 )
@@ -102,7 +103,7 @@ def lower_plan(
     )
     builder = _Builder(form, compensation)
     for gate in plan:
-        builder.add_gate(gate)
+        builder.add_gate(fixed(gate))
     for measure in measures:
         builder.add_measure(measure)
     return Lowered(builder.program(), plan.paths, measures)
@@ -186,7 +187,7 @@ class _Builder:
 
     # -- steps
 
-    def add_gate(self, gate: Gate) -> None:
+    def add_gate(self, gate: FixedGate) -> None:
         parent = self.populations[gate.parent]
         match gate:
             case Rectangle():

@@ -19,51 +19,25 @@ from numpy.typing import NDArray
 
 from cytosepsis.compensation import Spillover
 from cytosepsis.errors import GatingError
-from cytosepsis.transforms import Transform, transform_faults
-
-ROOT = "root"
-
-# What an axis is compensated with: the assay's or caller's choice, nothing, the file's own matrix,
-# or the name of one of the plan's matrices. Scatter and time are never compensated.
-DEFAULT_COMPENSATION = "default"
-UNCOMPENSATED = "uncompensated"
-FILE_COMPENSATION = "FCS"
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """What an axis's channel x is divided by: factor · (x - offset) / (y - divisor_offset).
-
-    `fratio` of Gating-ML 2.0 (A, B, C), with its bounds. Where y is divisor_offset the ratio is
-    infinite, or NaN where x is offset too: that lies in no region.
-    """
-
-    divisor: str
-    factor: float = 1.0
-    offset: float = 0.0
-    divisor_offset: float = 0.0
-    bound_min: float | None = None
-    bound_max: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One coordinate of a gate: a role or $PnN/$PnS name, how compensated, how transformed.
-
-    With a `ratio` it is that of the channel to the ratio's divisor, both compensated alike; the
-    transform comes after. Where a matrix unmixes more detectors than fluorochromes, or names its
-    fluorochromes, a channel may be one of them.
-    """
-
-    channel: str
-    transform: Transform | None = None
-    compensation: str = DEFAULT_COMPENSATION
-    ratio: Ratio | None = None
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Return the channel, and what it is divided by."""
-        return (self.channel,) if self.ratio is None else (self.channel, self.ratio.divisor)
+from cytosepsis.gating.axis import (
+    DEFAULT_COMPENSATION,
+    FILE_COMPENSATION,
+    ROOT,
+    UNCOMPENSATED,
+    Axis,
+    Ratio,
+    axis_faults,
+    axis_key,
+)
+from cytosepsis.gating.data_driven import (
+    Cluster,
+    DataDrivenGate,
+    Densest,
+    Singlet,
+    Threshold,
+    axes_asked,
+    data_driven_faults,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +98,8 @@ class Boolean:
 
 # A quadrant gate is lowered by its readers to one Rectangle per named quadrant: nothing is left
 # for the walk to know of it.
-Gate = Rectangle | Polygon | Ellipse | Boolean
+FixedGate = Rectangle | Polygon | Ellipse | Boolean
+Gate = FixedGate | DataDrivenGate
 
 
 def path_of(gate: Gate) -> str:
@@ -152,6 +127,11 @@ class GatingPlan:
         return (ROOT, *(path_of(gate) for gate in self.gates))
 
     @property
+    def data_driven(self) -> bool:
+        """Whether any gate has to be found in each sample."""
+        return any(isinstance(gate, DataDrivenGate) for gate in self.gates)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Roles or names the gates refer to, each once, in order of first use."""
         seen: dict[str, None] = {}
@@ -170,6 +150,8 @@ class GatingPlan:
                 needed.add(gate.parent)
                 if isinstance(gate, Boolean):
                     needed.update(operand.gate for operand in gate.operands)
+                elif isinstance(gate, Threshold) and gate.same:
+                    needed.add(gate.same)
         return replace(self, gates=tuple(reversed(kept)))
 
 
@@ -180,8 +162,16 @@ def axes_of(gate: Gate) -> tuple[Axis, ...]:
             return (gate.x, gate.y)
         case Boolean():
             return ()
-        case _:
+        case Rectangle() | Ellipse():
             return gate.axes
+        case _:
+            return axes_asked(gate)
+
+
+def fixed(gate: Gate) -> FixedGate:
+    """Return the gate itself, where it is fixed; a data-driven one is a programmer's mistake."""
+    assert isinstance(gate, FixedGate), f"{path_of(gate)} has not been resolved"
+    return gate
 
 
 def make_plan(
@@ -239,7 +229,7 @@ def examine(
         if index not in unread:
             found += _name_faults(gate.name)
             found += [
-                f for i, axis in enumerate(axes_of(gate)) for f in _axis_faults(i, axis, matrices)
+                f for i, axis in enumerate(axes_of(gate)) for f in axis_faults(i, axis, matrices)
             ]
             found += _region_faults(gate, strict_ellipses=strict_ellipses)
         if path_of(gate) in tree.paths:
@@ -294,6 +284,11 @@ def _with_full_paths(gate: Gate, tree: _Tree, found: list[tuple[str, str]]) -> G
         low = tuple(None if bound == -math.inf else bound for bound in gate.minimum)
         high = tuple(None if bound == math.inf else bound for bound in gate.maximum)
         return replace(gate, parent=parent, minimum=low, maximum=high)
+    if isinstance(gate, Threshold) and gate.same:
+        path = tree.find(gate.same)
+        if path is None:
+            found.append(("same", tree.explain(gate.same)))
+        return replace(gate, parent=parent, same=path or gate.same)
     if not isinstance(gate, Boolean):
         return replace(gate, parent=parent)
     operands = []
@@ -326,35 +321,6 @@ def _matrix_name_faults(names: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, f"a matrix cannot be named {name!r}"
 
 
-def _axis_faults(index: int, axis: Axis, matrices: Sequence[str]) -> Iterator[tuple[str, str]]:
-    key = axis_key(index)
-    if not all(channel.strip() for channel in axis.channels):
-        yield key, "an axis needs a channel"
-    if axis.ratio is not None:
-        yield from ((f"{key}.ratio", fault) for fault in _ratio_faults(axis.ratio))
-    if axis.transform is not None:
-        yield from ((f"{key}.transform", fault) for fault in transform_faults(axis.transform))
-    known = (DEFAULT_COMPENSATION, UNCOMPENSATED, FILE_COMPENSATION, *matrices)
-    if axis.compensation not in known:
-        listed = ", ".join(matrices) or "none"
-        yield key, f"no matrix {axis.compensation!r} in the plan; it has: {listed}"
-
-
-def _ratio_faults(ratio: Ratio) -> Iterator[str]:
-    numbers = (ratio.factor, ratio.offset, ratio.divisor_offset)
-    low = -math.inf if ratio.bound_min is None else ratio.bound_min
-    high = math.inf if ratio.bound_max is None else ratio.bound_max
-    if not all(math.isfinite(number) for number in numbers):
-        yield f"A, B and C must be finite, found {', '.join(f'{n:g}' for n in numbers)}"
-    if not low < high:
-        yield f"boundMin {low:g} must be less than boundMax {high:g}"
-
-
-def axis_key(index: int) -> str:
-    """x, y, z, then the number of the axis: how messages and TOML plans call the axes of a gate."""
-    return "xyz"[index] if index < 3 else f"axis {index + 1}"
-
-
 def _region_faults(gate: Gate, *, strict_ellipses: bool) -> Iterator[tuple[str, str]]:
     match gate:
         case Rectangle():
@@ -370,6 +336,8 @@ def _region_faults(gate: Gate, *, strict_ellipses: bool) -> Iterator[tuple[str, 
             elif n == 0 or (gate.operator == "not" and n != 1):
                 wanted = "one operand" if gate.operator == "not" else "operands"
                 yield "operands", f"{gate.operator!r} needs {wanted}, found {n}"
+        case _:
+            yield from data_driven_faults(gate)
 
 
 def _rectangle_faults(gate: Rectangle) -> Iterator[tuple[str, str]]:
@@ -423,3 +391,34 @@ def is_covariance(matrix: NDArray[np.float64]) -> bool:
     correlation = matrix / np.outer(spread, spread)
     symmetric = np.allclose(correlation, correlation.T, rtol=0, atol=1e-9)
     return bool(symmetric and np.linalg.eigvalsh(correlation).min() > 1e-12)
+
+
+__all__ = [
+    "DEFAULT_COMPENSATION",
+    "FILE_COMPENSATION",
+    "ROOT",
+    "UNCOMPENSATED",
+    "Axis",
+    "Boolean",
+    "Cluster",
+    "DataDrivenGate",
+    "Densest",
+    "Ellipse",
+    "FixedGate",
+    "Gate",
+    "GateFault",
+    "GatingPlan",
+    "Operand",
+    "Polygon",
+    "Ratio",
+    "Rectangle",
+    "Singlet",
+    "Threshold",
+    "axes_of",
+    "axis_key",
+    "examine",
+    "fixed",
+    "is_covariance",
+    "make_plan",
+    "path_of",
+]

@@ -26,6 +26,7 @@ from cytosepsis.gating.plan import (
     Rectangle,
     examine,
 )
+from cytosepsis.gating.toml_data_driven import DATA_DRIVEN
 from cytosepsis.gating.toml_table import TomlTable, suggestion
 from cytosepsis.transforms import (
     Asinh,
@@ -57,7 +58,6 @@ _TRANSFORMS: dict[str, tuple[Callable[..., Transform], dict[str, str]]] = {
     "biex": (Biex, _BIEX | _BOUNDS),
 }
 _MAX_DIVIDERS = 100  # per axis of a quadrant gate
-_DATA_DRIVEN = ("singlet", "threshold", "cluster")
 
 
 def read_toml_plan(path: str | Path) -> GatingPlan:
@@ -180,12 +180,14 @@ def _gates_of(
     parent = table.text("parent", ROOT)
     where = _Place(place, table.label, "names" if kind == "quadrant" else "name")
     stand_in = Rectangle(name, parent, (), (), ())
-    if kind in _DATA_DRIVEN:
-        table.fault("type", f"{kind!r} is a data-driven gate, which this version cannot apply yet")
-        return [stand_in], where
+    if kind in DATA_DRIVEN:
+        read, known, needed = DATA_DRIVEN[kind]
+        table.refuse_others(("name", "parent", "type", *known), f" of a {kind} gate")
+        found = tuple(_axis(table, key, transforms) for key in needed)
+        return [read(table, name, parent, found)], where
     if kind not in _GATES:
         if kind:
-            table.fault("type", f"no gate {kind!r}; {suggestion(kind, (*_GATES, *_DATA_DRIVEN))}")
+            table.fault("type", f"no gate {kind!r}; {suggestion(kind, (*_GATES, *DATA_DRIVEN))}")
         return [stand_in], where
     make, keys = _GATES[kind]
     table.refuse_others(("name", "parent", "type", *keys), f" of a {kind} gate")

@@ -12,6 +12,8 @@ from cytosepsis.protocol import Limits, Sample, Study, hours_between
 from cytosepsis.quantify.beads import BeadRack, choose_beads
 from cytosepsis.sample import Quantified, SampleResult
 
+NOT_FOUND = "gate_not_found"
+
 
 @dataclass(frozen=True, slots=True)
 class AbcResult:
@@ -19,7 +21,7 @@ class AbcResult:
 
     population: str  # full path
     channel: str  # the role of the study
-    n_cells: int
+    n_cells: int | None  # None where a gate was not found
     intensity: float | None
     abc: float | None
     abc_low: float | None  # None where the interval is not defined, also beside a value
@@ -47,9 +49,12 @@ def quantify(
     assay = study.assay(sample.assay)
     assert assay.abc is not None, f"assay {assay.name} quantifies nothing"
     choice = choose_beads(sample, result, rack, study)
-    flags = [*result.flags, *choice.flags, *_cell_flags(cells, assay.limits, assay.abc.min_events)]
+    found = NOT_FOUND not in result.flags
+    flags = [*result.flags, *choice.flags]
+    if found:
+        flags += _cell_flags(cells, assay.limits, assay.abc.min_events)
     flags += preanalytic_flags(sample, assay.limits, study.timezone)
-    reasons = [*_cell_reasons(cells)]
+    reasons = _cell_reasons(cells) if found else [_no_gate(result)]
     if choice.reason:
         reasons.append(("beads_failed" if choice.run else "no_beads", choice.reason))
     abc, low, high = None, None, None
@@ -62,7 +67,7 @@ def quantify(
     return AbcResult(
         population=cells.population,
         channel=cells.channel,
-        n_cells=cells.n_cells,
+        n_cells=cells.n_cells if found else None,
         intensity=cells.intensity,
         abc=abc,
         abc_low=low,
@@ -113,6 +118,12 @@ def preanalytic_flags(sample: Sample, limits: Limits, timezone: str | None) -> t
 
 
 # --- the cells
+
+
+def _no_gate(result: SampleResult) -> tuple[str, str]:
+    lost = [f"{g.path} ({g.status})" for g in result.gates if g.standing == "nothing"]
+    text = f"not found in this sample: {', '.join(lost)}. Look at its plot, or place the gate."
+    return NOT_FOUND, text
 
 
 def _cell_reasons(cells: Quantified) -> list[tuple[str, str]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cytosepsis.counting import CellCount, CountingLot, count_with_beads, count_with_blood_count
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import CountingSettings, Sample, Study, instant
-from cytosepsis.sample import PopulationCount, SampleResult
+from cytosepsis.sample import SampleResult
 
 _Washing = Literal["washed", "unwashed", "unknown"]
 # Parts of how laboratories write the lysis method, in letters only.
@@ -52,7 +53,8 @@ def count_populations(
     settings = study.assay(sample.assay).counting
     if settings is None:
         return ()
-    by_path = {p.path: p for p in result.populations}
+    # One whose gate was not found has no count; beads that were not found are no beads.
+    by_path = {p.path: p for p in result.populations if p.n_events is not None}
     if settings.beads is not None:
         counted = _bead_counts(sample, result, settings, study, by_path)
     else:
@@ -95,14 +97,14 @@ def _bead_counts(
         if _is_of(population.path, own) or population.path == "root":
             continue
         bare = CountResult(
-            population.path, population.name, "beads", population.n_events, n_beads or None
+            population.path, population.name, "beads", population.n_counted, n_beads or None
         )
         if refusal or lot is None or sample.blood_volume_ul is None:
             code, text = refusal or ("", "")
             counts.append(replace(bare, reason_code=code, reason=text))
             continue
         value = count_with_beads(
-            population.n_events,
+            population.n_counted,
             n_beads,
             beads_in_tube=lot.beads_in_tube(sample.bead_volume_ul),
             blood_volume_ul=sample.blood_volume_ul,
@@ -117,9 +119,9 @@ def _n_beads(beads: PopulationCount | None, doublets: PopulationCount | None) ->
     if beads is None:
         return 0
     if doublets is None:
-        return beads.n_events
+        return beads.n_counted
     counted = 1 if _is_of(doublets.path, (beads.path,)) else 2
-    return beads.n_events + counted * doublets.n_events
+    return beads.n_counted + counted * doublets.n_counted
 
 
 def _is_of(path: str, populations: tuple[str, ...]) -> bool:
@@ -154,13 +156,13 @@ def _bead_flags(
     study: Study,
 ) -> Iterator[str]:
     assert settings.beads is not None
-    beads = by_path[settings.beads].n_events
+    beads = by_path[settings.beads].n_counted
     if beads < settings.min_beads:
         yield "few_beads"
     if beads < settings.recommended_beads:
         yield "beads_below_recommended"
     doublets = by_path.get(settings.bead_doublets or "")
-    if doublets and doublets.n_events > settings.bead_doublet_fraction * max(beads, 1):
+    if doublets and doublets.n_counted > settings.bead_doublet_fraction * max(beads, 1):
         yield "bead_doublets"
     if washing_of(sample.lysis) == "unknown":
         yield "wash_unknown"
@@ -178,13 +180,13 @@ def _blood_counts(
 ) -> list[CountResult]:
     assert settings.of is not None
     reference = by_path.get(settings.of)
-    n = reference.n_events if reference else 0
+    n = reference.n_counted if reference else 0
     counts = []
     for population in by_path.values():
         if not _is_of(population.path, (settings.of,)):
             continue
         bare = CountResult(
-            population.path, population.name, "blood_count", population.n_events, n or None
+            population.path, population.name, "blood_count", population.n_counted, n or None
         )
         if blood_count is None or blood_count.per_ul is None:
             text = (blood_count.reason if blood_count else None) or "no blood count"
@@ -194,7 +196,7 @@ def _blood_counts(
             counts.append(replace(bare, reason_code="no_value", reason=text))
         else:
             value = count_with_blood_count(
-                population.n_events,
+                population.n_counted,
                 n,
                 reference_per_ul=blood_count.per_ul,
                 cv=settings.blood_count_cv,
@@ -218,10 +220,10 @@ def _sum_flags(settings: CountingSettings, by_path: dict[str, PopulationCount]) 
     )
     found = []
     for code, parts, whole, (low, high) in checks:
-        total = by_path[whole].n_events if whole in by_path else 0
+        total = by_path[whole].n_counted if whole in by_path else 0
         if not parts or total == 0:
             continue
-        share = sum(by_path[part].n_events for part in parts if part in by_path) / total
+        share = sum(by_path[part].n_counted for part in parts if part in by_path) / total
         if not low <= share <= high:
             found.append(code)
     return tuple(found)

@@ -26,6 +26,7 @@ from cytosepsis.tables.samples import (
     abc_frame,
     bead_levels_frame,
     calibrations_frame,
+    gates_frame,
     intensities_frame,
     populations_frame,
     samples_frame,
@@ -47,6 +48,7 @@ def all_tables(
     tables = {
         "samples": samples_frame(study, readings),
         "populations": populations_frame(readings),
+        "gates": gates_frame(readings),
         "intensities": intensities_frame(readings),
         "calibrations": calibrations_frame(study, beads),
         "bead_levels": bead_levels_frame(study, beads),

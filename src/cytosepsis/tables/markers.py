@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cytosepsis.errors import Problem, StudyError
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import Marker, Measurement, Sample, Study, instant
-from cytosepsis.sample import PopulationCount, SampleResult
+from cytosepsis.sample import SampleResult
 from cytosepsis.tables.blood_counts import EX_VIVO, PER_UL
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.timepoints import Moment, Placement
@@ -228,10 +229,14 @@ def _say_fraction(marker: Marker, reading: Reading, result: SampleResult) -> _Sa
         return _not_measured(
             f"population {missing} is not in the assay's plan, or its name is not unique in it"
         )
-    if whole.n_events == 0:
+    missing_gate = next((p for p in (part, whole) if p.n_events is None), None)
+    if missing_gate is not None:
+        text = f"the gate of {missing_gate.path} was not found: {missing_gate.gate_status}"
+        return _Said(code="gate_not_found", reason=text)
+    if whole.n_counted == 0:
         return _Said(code="no_value", reason=f"{whole.path} is empty: no fraction of it")
     scale = 100.0 if (marker.unit or "").strip() in _PERCENT else 1.0
-    return _Said(scale * part.n_events / whole.n_events, flags=reading.base_flags)
+    return _Said(scale * part.n_counted / whole.n_counted, flags=reading.base_flags)
 
 
 def _say_count(marker: Marker, reading: Reading) -> _Said:

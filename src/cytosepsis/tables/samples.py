@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
 
 from cytosepsis import flags
+from cytosepsis.gating.finding import cut_of
+from cytosepsis.gating.region import region_text
 from cytosepsis.protocol import Study, instant
 from cytosepsis.quantify import review_of
 from cytosepsis.sample import BeadRunResult
@@ -16,6 +19,7 @@ from cytosepsis.tables.schemas import (
     ABC,
     BEAD_LEVELS,
     CALIBRATIONS,
+    GATES,
     INTENSITIES,
     POPULATIONS,
     SAMPLES,
@@ -79,6 +83,29 @@ def populations_frame(readings: Iterable[Reading]) -> pl.DataFrame:
             "fraction_of_parent": [p.fraction_of_parent for _, p in rows],
             "fraction_of_root": [p.fraction_of_root for _, p in rows],
             "gate_status": [p.gate_status for _, p in rows],
+        },
+    )
+
+
+def gates_frame(readings: Iterable[Reading]) -> pl.DataFrame:
+    """The `gates` table; failed samples have no rows."""
+    rows = [(r, g) for r in readings if r.result for g in r.result.gates]
+    return frame(
+        GATES.columns,
+        {
+            "sample_id": [r.sample.sample_id for r, _ in rows],
+            "path": [g.path for _, g in rows],
+            "population": [population_name(r, g.path) for r, g in rows],
+            "type": [g.kind for _, g in rows],
+            "method": [g.method or None for _, g in rows],
+            "gate_status": [g.status for _, g in rows],
+            "standing": [g.standing for _, g in rows],
+            "channels": [";".join(g.channels) for _, g in rows],
+            "n_parent": [g.n_parent for _, g in rows],
+            "cut": [cut_of(g) for _, g in rows],
+            "region": [region_text(g.region) if g.region else None for _, g in rows],
+            "numbers": [json.dumps(dict(g.numbers)) for _, g in rows],
+            "batch_digest": [g.batch_digest for _, g in rows],
         },
     )
 

@@ -147,10 +147,42 @@ POPULATIONS = Table(
         _TIMEPOINT,
         _PATH,
         _POPULATION,
-        _count("n_events", "Events in the population."),
+        _count("n_events", "Events in the population; null where its gate was not found."),
         _number("fraction_of_parent", "fraction", "Of the parent's events; null of an empty one."),
         _number("fraction_of_root", "fraction", "Of all events; null of an empty file."),
-        _text("gate_status", "`ok`, `empty`, `full`, or how a data-driven gate was found."),
+        _text(
+            "gate_status",
+            "`ok`, `empty`, `full`, `given` (by a reviewer), `no_parent` (a gate that this one "
+            "needs was not found), or how a data-driven gate was found: see `gates`.",
+        ),
+    ),
+)
+
+GATES = Table(
+    "gates",
+    "sample × gate that is data-driven or was placed by a reviewer",
+    "the sample sheet's, then the gating plan's",
+    (
+        _SAMPLE_ID,
+        _PATH,
+        _POPULATION,
+        _text("type", "`singlet`, `threshold`, `cluster`, `density`, or `given` by a reviewer."),
+        _text("method", "How a threshold or a cluster was looked for."),
+        _text(
+            "gate_status",
+            "`ok`, `few_events`, `one_peak`, `no_valley`, `clamped`, `drifted`, `not_converged`.",
+        ),
+        _text(
+            "standing",
+            "What stands as the gate: what was `found`, the plan's `reference`, the `batch`'s "
+            "gate, a reviewer's (`override`), or `nothing`.",
+        ),
+        _text("channels", "Roles of the gate's axes, `;`-joined."),
+        _count("n_parent", "Events of the parent on which it was looked for."),
+        _number("cut", "axis", "Of a threshold: where it cuts, on the axis's own scale."),
+        _text("region", "The gate that stands, as JSON, on the scales of its axes."),
+        _text("numbers", "What was found, as JSON: peaks, depth of the valley, slopes, shares."),
+        _text("batch_digest", "SHA-256 of the batch reference that the gate was judged by."),
     ),
 )
 
@@ -380,6 +412,7 @@ TABLES: dict[str, Table] = {
     for table in (
         SAMPLES,
         POPULATIONS,
+        GATES,
         INTENSITIES,
         CALIBRATIONS,
         BEAD_LEVELS,
