@@ -70,6 +70,10 @@ class RunRecord:
     machine: Mapping[str, str | int | None]
     # why samples and bead runs were computed (`reuse.Reason`) → how many
     reasons: Mapping[str, int] = field(default_factory=dict)
+    # assay → SHA-256 of its gating plan and its matrix ("file" or "none" where there is no CSV)
+    plans: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # a reviewer's decisions that the tables take in; who and why stay in the study
+    overrides: Sequence[Mapping[str, str | None]] = ()
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
     # analyses whose tables this run removed: what they were computed from has changed
     removed_analyses: list[str] = field(default_factory=list)

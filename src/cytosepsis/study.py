@@ -39,13 +39,14 @@ from cytosepsis.tasks import (
     is_settled,
     orders_of,
     perform,
+    sources_of,
     versions,
     works_of,
 )
 from cytosepsis.workers import Pool, Reply, frames
 
 if TYPE_CHECKING:
-    from cytosepsis.protocol import Study
+    from cytosepsis.protocol import Override, Study
     from cytosepsis.table_files import Frames
 
 _TARGET = "cytosepsis.tasks:perform"
@@ -256,6 +257,8 @@ class _Run:
             versions=versions(),
             inputs=_inputs(study, outcomes, beads),
             limits={assay.name: asdict(assay.limits) for assay in study.assays},
+            plans={assay.name: sources_of(assay) for assay in study.assays},
+            overrides=[_decision(override) for override in study.overrides],
             digest=self._digest,
             workers=workers,
             n_samples=n_samples,
@@ -381,6 +384,15 @@ def _inputs(
     return {
         **{sample.file: outcome.sha256 for sample, outcome in pairs},
         **{files[run.bead_run]: run.sha256 for run in beads},
+    }
+
+
+def _decision(override: Override) -> dict[str, str | None]:
+    return {
+        "target": override.target,
+        "action": override.action,
+        "when": override.when,
+        **dict(override.parameters),
     }
 
 
