@@ -120,7 +120,7 @@ def measure(arguments: list[str], log: Path, n_files: int, stop: float | None = 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    started, reading, most = time.monotonic(), 0.0, 0.0
+    started, reading, most, until = time.monotonic(), 0.0, 0.0, stop
     finished = threading.Event()
     threading.Thread(target=lambda: (process.wait(), finished.set()), daemon=True).start()
     while not finished.wait(0.2):
@@ -129,8 +129,9 @@ def measure(arguments: list[str], log: Path, n_files: int, stop: float | None = 
         # The log has a line per file: once all are there, tables are made.
         if log.exists() and log.read_bytes().count(b"\n") < n_files:
             reading = max(reading, resident)
-        if stop is not None and time.monotonic() - started > stop:
+        if until is not None and time.monotonic() - started > until:
             process.terminate()
+            until = None
     if process.returncode not in (0, 1, *([] if stop is None else [143])):
         sys.exit(f"{arguments[0]} ended with {process.returncode}")
     return Cost(time.monotonic() - started, reading, most)
