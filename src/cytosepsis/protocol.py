@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
+from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
 from cytosepsis.roots import Root
 
@@ -165,7 +166,21 @@ class Patient:
     shock_onset_has_time: bool = True
     age: float | None = None
     group: Group | None = None
+    icu_admission: datetime | None = None
+    extracorporeal_date: datetime | None = None  # of the last extracorporeal circulation
     values: tuple[tuple[str, str | None], ...] = ()  # further columns, as text
+
+
+# Columns of the clinical sheet on the scale of the timepoints: numbers, wherever they stand.
+DAY_COLUMNS = (
+    "followup_days",
+    "death_day",
+    "icu_discharge_day",
+    "infection_day",
+    "fungal_day",
+    "cmv_day",
+    "hsv_day",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +288,9 @@ class Study:
     markers: tuple[Marker, ...] = ()
     primary_marker: str | None = None
     outcomes: tuple[Outcome, ...] = ()
+    # Further rows of patients who were admitted again, each with an `episode_id` of its own.
+    later_episodes: tuple[Patient, ...] = ()
+    cohort: CohortRules = field(default_factory=CohortRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None
@@ -326,6 +344,7 @@ def hours_between(earlier: datetime, later: datetime, timezone: str | None = Non
 
 
 __all__ = [
+    "DAY_COLUMNS",
     "AbcSettings",
     "Assay",
     "BeadRun",

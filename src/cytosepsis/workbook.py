@@ -51,6 +51,8 @@ _BY_UNIT = {
 }
 # Of Okabe and Ito: told apart by the colour-blind, and the word stands in the cell anyway.
 _COLOURS = {"flagged": "#FFE9B8", "failed": "#F3C6DD", "rejected": "#F3C6DD"}
+_ABOUT_WIDTH = 90
+_LINE = 15  # points
 _HEAD = "#E8EDF2"
 _STATUS_COLUMNS = ("status", "review", "gate_status", "verdict")
 
@@ -162,7 +164,7 @@ class _Book:
         sheet = self.book.add_worksheet(name)
         sheet.fit_to_pages(1, 0)
         sheet.set_column(0, 0, 24)
-        sheet.set_column(1, 1, 90, self._format(text_wrap=True, valign="top"))
+        sheet.set_column(1, 1, _ABOUT_WIDTH, self._format(text_wrap=True, valign="top"))
         rows: list[tuple[object, object, str | None]] = [
             ("study", run.study, None),
             ("run started", run.started_at, None),
@@ -188,6 +190,7 @@ class _Book:
         self._cell(sheet, 0, 0, "cytosepsis results", bold=True, font_size=14)
         for number, (key, value, colour) in enumerate(rows, start=2):
             fill = {"bg_color": _COLOURS[colour]} if colour else {}
+            _make_room(sheet, number, [(value, _ABOUT_WIDTH)])
             self._cell(sheet, number, 0, key, bold=True, valign="top", **fill)
             self._cell(sheet, number, 1, value, text_wrap=True, valign="top", align="left")
 
@@ -209,11 +212,15 @@ class _Book:
             last = _HEAD_ROWS - 1 + frame.height
             sheet.autofilter(_HEAD_ROWS - 1, 0, last, frame.width - 1)
         units = [_unit(column, meanings, frame.schema[column]) for column in frame.columns]
-        for index, column in enumerate(frame.columns):
-            side = {"align": "right"} if frame.schema[column].is_numeric() else {"indent": 1}
+        sides = [
+            {"align": "right"} if dtype.is_numeric() else {"indent": 1} for dtype in frame.dtypes
+        ]
+        # Row by row: what is written of an earlier row later on would be lost.
+        for index, (column, side) in enumerate(zip(frame.columns, sides, strict=True)):
             self._cell(sheet, 0, index, column, bold=True, bg_color=_HEAD, **side)
-            unit = units[index] or None
-            self._cell(sheet, 1, index, unit, italic=True, bottom=1, bg_color=_HEAD, **side)
+        for index, (unit, side) in enumerate(zip(units, sides, strict=True)):
+            look = {"italic": True, "bottom": 1, "bg_color": _HEAD, **side}
+            self._cell(sheet, 1, index, unit or None, **look)
         looks = [
             _look(column, unit, frame.schema[column])
             for column, unit in zip(frame.columns, units, strict=True)
@@ -255,6 +262,7 @@ class _Book:
             sheet.set_column(index, index, width)
             self._cell(sheet, 0, index, title, bold=True, bottom=1, bg_color=_HEAD)
         for number, row in enumerate(kept, start=1):
+            _make_room(sheet, number, zip(row, widths, strict=True))
             for index, value in enumerate(row):
                 self._cell(sheet, number, index, value, text_wrap=True, valign="top")
 
@@ -300,6 +308,13 @@ class _Book:
             number += 1
         self.names[name.lower()] = name
         return name
+
+
+def _make_room(sheet: Any, row: int, cells: Iterable[tuple[object, int]]) -> None:
+    """Make a row as high as its longest text, which is wrapped, needs."""
+    lines = max(-(-len(str(value)) // (width - 4)) for value, width in cells)
+    if lines > 1:
+        sheet.set_row(row, _LINE * lines)
 
 
 def _known_tables() -> dict[str, Table]:
