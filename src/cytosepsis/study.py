@@ -256,7 +256,10 @@ class _Run:
             code_digest=self._code,
             versions=versions(),
             inputs=_inputs(study, outcomes, beads),
-            limits={assay.name: asdict(assay.limits) for assay in study.assays},
+            limits={
+                assay.name: {**asdict(assay.limits), "quality": asdict(assay.quality)}
+                for assay in study.assays
+            },
             plans={assay.name: sources_of(assay) for assay in study.assays},
             overrides=[_decision(override) for override in study.overrides],
             digest=self._digest,
