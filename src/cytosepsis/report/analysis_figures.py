@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from cytosepsis.report import outcome_figures
 from cytosepsis.report.drawing import (
     BLUE,
     GREY,
@@ -132,4 +133,9 @@ def cohort_flow(rows: Sequence[Row]) -> list[Shown]:
 _FIGURES: dict[str, Callable[[Sequence[Row]], list[Shown]]] = {
     "control_charts": control_charts,
     "cohort_flow": cohort_flow,
+    "biomarkers": outcome_figures.auc_forest,
+    "hazards": outcome_figures.hazard_forest,
+    "cutoffs": outcome_figures.operating_points,
+    "curves": outcome_figures.time_curves,
+    "exvivo_effects": outcome_figures.paired_wells,
 }
