@@ -17,6 +17,7 @@ from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
 from cytosepsis.roots import Root
+from cytosepsis.trajectory_rules import EndotypeRules, TrajectoryRules
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -291,6 +292,8 @@ class Study:
     # Further rows of patients who were admitted again, each with an `episode_id` of its own.
     later_episodes: tuple[Patient, ...] = ()
     cohort: CohortRules = field(default_factory=CohortRules)
+    trajectories: TrajectoryRules = field(default_factory=TrajectoryRules)
+    endotypes: EndotypeRules = field(default_factory=EndotypeRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None
