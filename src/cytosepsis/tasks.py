@@ -64,6 +64,7 @@ _NOT_COMPUTING = frozenset(
         "fcs_write",
         "journal",
         "lock",
+        "panels",
         "quantify",
         "report",
         "reuse",
