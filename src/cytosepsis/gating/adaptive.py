@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import GatingError
+from cytosepsis.gating.clusters import find_cluster, find_densest
 from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing, cut_of
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
@@ -158,8 +159,19 @@ def _found(
             found = singlet_band(*values, width=gate.width, min_events=gate.min_events)
         case Threshold():
             found = _threshold(gate, values[0], before, controls, findings)
-        case Cluster() | Densest():
-            raise GatingError(f"{path_of(gate)}: this version cannot find such a gate yet")
+        case Cluster():
+            found = find_cluster(
+                *values,
+                centre=gate.centre,
+                drift=gate.drift,
+                mass=gate.mass,
+                components=gate.components,
+                min_events=gate.min_events,
+                purity=gate.purity,
+                by_mixture=gate.method == "mixture",
+            )
+        case Densest():
+            found = find_densest(*values, fraction=gate.fraction, min_events=gate.min_events)
     standing, region = _standing(gate, found)
     kinds: dict[type, Literal["singlet", "threshold", "cluster", "density"]] = {
         Singlet: "singlet",
