@@ -65,7 +65,7 @@ def test_polygon_ours(benchmark: BenchmarkFixture, points: NDArray[np.float64]) 
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     box = np.array([low[0], high[0], low[1], high[1]])
     x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
-    inside, doubt = np.empty(BLOCK, dtype=np.bool_), np.empty(BLOCK, dtype=np.bool_)
+    inside, crossings = np.empty(BLOCK, dtype=np.bool_), np.empty(BLOCK, dtype=np.int64)
     expansion = empty_expansion()
 
     def count() -> int:
@@ -73,7 +73,7 @@ def test_polygon_ours(benchmark: BenchmarkFixture, points: NDArray[np.float64]) 
         for first in range(0, N, BLOCK):
             n = min(BLOCK, N - first)
             block = slice(first, first + n)
-            in_polygon(x[block], y[block], n, vertices, box, inside, doubt, expansion)
+            in_polygon(x[block], y[block], n, vertices, box, inside, crossings, expansion)
             n_inside += int(np.count_nonzero(inside[:n]))
         return n_inside
 

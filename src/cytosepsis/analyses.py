@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cytosepsis.analysis.registry import Analysis
     from cytosepsis.protocol import Study
 
-_CODE = ("analysis", "tables", "quantify", "protocol.py")  # what decides an analysis, of ours
+# What decides an analysis, of ours.
+_CODE = ("analysis", "statistics", "tables", "quantify", "protocol.py", "analysis_plan.py")
 
 
 @dataclass(frozen=True, slots=True)

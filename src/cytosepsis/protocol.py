@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.counting import CountingLot
 from cytosepsis.roots import Root
@@ -281,6 +282,7 @@ class Study:
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
     roots: tuple[Root, ...] = ()  # further folders that files may lie in
+    analyses: Analyses = field(default_factory=Analyses)
 
     @property
     def folders(self) -> tuple[Root, ...]:

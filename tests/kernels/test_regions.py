@@ -27,12 +27,13 @@ def polygon(vertices, points, *, one_by_one=True):
     low, high = corners.min(axis=0), corners.max(axis=0)
     box = np.array([low[0], high[0], low[1], high[1]])
     # the arrays are longer than what is asked for, as in the walk; what lies behind is not touched
-    inside, doubt = np.ones(n + 3, dtype=np.bool_), np.ones(n + 3, dtype=np.bool_)
+    inside, crossings = np.ones(n + 3, dtype=np.bool_), np.full(n + 3, 7)
     room = regions.empty_expansion()
     regions.in_polygon(
-        np.append(x, [1.0] * 3), np.append(y, [1.0] * 3), n, corners, box, inside, doubt, room
+        np.append(x, [1.0] * 3), np.append(y, [1.0] * 3), n, corners, box, inside, crossings, room
     )
     assert inside[n:].all()
+    assert (crossings[n:] == 7).all()
     for i in range(n if one_by_one else 0):
         if np.isfinite(x[i]) and np.isfinite(y[i]) and abs(x[i]) < 1e101 and abs(y[i]) < 1e101:
             assert regions.polygon_contains(corners, x[i], y[i], room) == inside[i]

@@ -11,7 +11,7 @@ import naive
 from cytosepsis.compensation import Spillover, unmixing
 from cytosepsis.errors import ChannelError, CompensationError, GatingError
 from cytosepsis.gating.apply import gate, population_values
-from cytosepsis.gating.lowering import Measure
+from cytosepsis.gating.lowering import Measure, lower_plan
 from cytosepsis.gating.plan import (
     FILE_COMPENSATION,
     UNCOMPENSATED,
@@ -26,8 +26,10 @@ from cytosepsis.gating.plan import (
     axes_of,
     path_of,
 )
+from cytosepsis.gating.row_form import row_form
 from cytosepsis.kernels import transforms as kt
 from cytosepsis.kernels import walk
+from cytosepsis.kernels.program import unpack
 from cytosepsis.transforms import Linear, Log, Logicle, arrays
 from effort import COMPILED, examples
 from events import raw_of
@@ -169,6 +171,23 @@ def near_an_edge(plan, rows):
 
 
 # --- laws
+
+
+@pytest.mark.skipif(COMPILED, reason="compiled code returns no views: only plain Python can look")
+@examples(30)
+@given(plans(), DEFAULTS)
+def test_a_packed_program_is_the_program(plan, default):
+    lowered = lower_plan(
+        plan,
+        row_form(raw_of([], CHANNELS)),
+        tuple(COLUMNS.items()),
+        spillover=default,
+        measures=(Measure("root", "B"),),
+    )
+    program, again_all = lowered.program, unpack(*lowered.packed)
+    for name, part, again in zip(program._fields, program, again_all, strict=True):
+        assert again.dtype == part.dtype, name
+        np.testing.assert_array_equal(again, part, err_msg=name)
 
 
 @examples(60)

@@ -9,11 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from cytosepsis.calibration import BeadLot
+from cytosepsis.config.analysis_sections import Known, read_analyses
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
 from cytosepsis.config.counting import lots_of
 from cytosepsis.config.markers import markers_of
+from cytosepsis.config.outcomes import outcomes_of
 from cytosepsis.config.patient_sheets import (
     groups_of,
     read_exposures,
@@ -34,7 +36,6 @@ from cytosepsis.errors import StudyError
 from cytosepsis.protocol import (
     ChartSettings,
     Measurement,
-    Outcome,
     Patient,
     Sample,
     Study,
@@ -113,6 +114,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     used = [("exposures", [e.patient_id for e in exposures])]
     used += [("measurements", [m.patient_id for m in measurements])]
     _warn_twins(samples, [*used, ("clinical", [p.patient_id for p in patients])], problems)
+    outcomes = outcomes_of(file, patients)
+    known = Known(markers, outcomes, windows, patients, primary)
+    analyses = read_analyses(file, known, problems)
     if file.study is None:
         return ReadStudy(None, assays)
     study = Study(
@@ -129,7 +133,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         overrides=overrides,
         markers=markers,
         primary_marker=primary,
-        outcomes=tuple(Outcome(name, **table.given()) for name, table in file.outcomes.items()),
+        outcomes=outcomes,
+        analyses=analyses,
         control_charts=ChartSettings(**file.given("control_charts")),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),

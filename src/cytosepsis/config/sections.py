@@ -16,7 +16,8 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _ascending(values: list[float]) -> list[float]:
+def ascending(values: list[float]) -> list[float]:
+    """Refuse numbers that do not ascend."""
     if any(low >= high for low, high in pairwise(values)):
         raise ValueError("wanted ascending numbers, each once")
     return values
@@ -39,7 +40,7 @@ Names = Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+Around = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(ascending)]
 Days = Annotated[
     list[Annotated[float, Field(ge=1)]],
     Field(min_length=2, max_length=2),
@@ -98,7 +99,7 @@ class AbcTable(SectionTable):
     statistic: StatisticName | None = None
     pe_per_antibody: Positive | None = None
     min_events: Count | None = None
-    cutoffs: Annotated[list[Positive], AfterValidator(_ascending)] | None = None
+    cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
 
 
 class LimitsTable(SectionTable):

@@ -7,18 +7,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.sections import (
     SINGLE,
-    AbcTable,
     AssayTable,
     CountingLotTable,
-    CountingTable,
-    LimitsTable,
     LotTable,
     MarkerTable,
     OutcomeTable,
@@ -37,10 +34,10 @@ SECTIONS = (
     "outcomes",
     "counting_lots",
     "analysis",
+    "candidates",
+    "exvivo",
     *SINGLE,
 )
-# Accepted whole: what they mean is checked where they are used.
-UNCHECKED = ("analysis",)
 
 MAX_BYTES = 4 * 2**20  # a study.toml is written by hand
 
@@ -61,6 +58,8 @@ class StudyFile:
     # declared wrongly is reported once, and not again as unknown wherever it is used
     names: dict[str, tuple[str, ...]]
     roles: dict[str, tuple[str, ...]]
+    # sections as they stand; `analysis_sections` says what three of them may hold
+    raw: dict[str, dict[str, Any]]
 
     def given(self, section: str) -> dict[str, Any]:
         """Collect the keys that a section of one table sets; none where it is not there."""
@@ -85,12 +84,9 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         problems.error(FILE, "study", "this section is needed and not there.")
     if not tables["assays"]:
         problems.error(FILE, "assays", "wanted at least one assay, [assays.NAME].")
-    for name in UNCHECKED:
-        if tables[name]:
-            problems.warning(FILE, name, "accepted; this version does not use it.")
     study = tables["study"]
     return StudyFile(
-        study=_checked(StudyTable, study, ("study",), problems) if "study" in document else None,
+        study=checked(StudyTable, study, ("study",), problems) if "study" in document else None,
         windows=_windows(tables["timepoints"], problems),
         bead_lots=_all(LotTable, "bead_lots", tables, problems),
         counting_lots=_all(CountingLotTable, "counting_lots", tables, problems),
@@ -100,6 +96,7 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         single=_single(tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
         roles={name: _roles(table) for name, table in tables["assays"].items()},
+        raw=tables,
     )
 
 
@@ -160,19 +157,19 @@ def _roles(assay: Any) -> tuple[str, ...]:
 def _windows(table: Mapping[str, Any], problems: Problems) -> dict[str, tuple[float, float]]:
     windows = {}
     for name, days in table.items():
-        window = _checked(WindowTable, {"days": days}, ("timepoints", name), problems)
+        window = checked(WindowTable, {"days": days}, ("timepoints", name), problems)
         if window is not None:
             windows[name] = (window.days[0], window.days[1])
     return windows
 
 
 def _single(tables: Mapping[str, dict[str, Any]], problems: Problems) -> dict[str, SectionTable]:
-    checked = {
-        name: _checked(kind, tables[name], (name,), problems)
+    found = {
+        name: checked(kind, tables[name], (name,), problems)
         for name, kind in SINGLE.items()
         if tables[name]
     }
-    return {name: table for name, table in checked.items() if table is not None}
+    return {name: table for name, table in found.items() if table is not None}
 
 
 _Kind = TypeVar("_Kind", bound=SectionTable)
@@ -181,14 +178,14 @@ _Kind = TypeVar("_Kind", bound=SectionTable)
 def _all(
     kind: type[_Kind], section: str, tables: Mapping[str, dict[str, Any]], problems: Problems
 ) -> dict[str, _Kind]:
-    checked = {
-        name: _checked(kind, table, (section, name), problems)
+    found = {
+        name: checked(kind, table, (section, name), problems)
         for name, table in tables[section].items()
     }
-    return {name: table for name, table in checked.items() if table is not None}
+    return {name: table for name, table in found.items() if table is not None}
 
 
-def _checked(
+def checked(
     kind: type[_Kind], table: Any, place: tuple[str, ...], problems: Problems
 ) -> _Kind | None:
     """Check one table; its faulty keys are reported and the rest is read without them.
@@ -264,13 +261,17 @@ def _message(kind: type[SectionTable], fault: Any) -> str:
 
 def _keys_at(kind: type[SectionTable], location: tuple[int | str, ...]) -> tuple[str, ...]:
     """List the known keys of the table that a fault lies in."""
-    nested: dict[str, type[SectionTable]] = {
-        "abc": AbcTable,
-        "limits": LimitsTable,
-        "counting": CountingTable,
-    }
-    inner = nested.get(str(location[0])) if location else None
-    return tuple((inner or kind).model_fields)
+    for key in location:
+        known = kind.model_fields.get(str(key))
+        kind = (None if known is None else _table_in(known.annotation)) or kind
+    return tuple(kind.model_fields)
+
+
+def _table_in(annotation: Any) -> type[SectionTable] | None:
+    """Find the table that a key holds, itself or in a list or under names."""
+    if isinstance(annotation, type) and issubclass(annotation, SectionTable):
+        return annotation
+    return next((t for t in map(_table_in, get_args(annotation)) if t is not None), None)
 
 
 def _short(value: object) -> str:

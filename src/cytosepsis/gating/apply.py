@@ -20,9 +20,8 @@ from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.gating.sampling import sample_rows
-from cytosepsis.kernels import walk
-from cytosepsis.kernels.decode import Views
-from cytosepsis.kernels.regions import empty_expansion
+from cytosepsis.kernels.program import Ints, Output, space_for
+from cytosepsis.kernels.walk import walk
 from cytosepsis.panel import resolve as resolve_names
 from cytosepsis.transforms import apply
 
@@ -322,11 +321,11 @@ def _transformed(measure: Measure, values: NDArray[np.float64]) -> NDArray[np.fl
 
 def _output(
     lowered: Lowered,
-    member_row: walk.Ints | None = None,
+    member_row: Ints | None = None,
     membership: NDArray[np.bool_] | None = None,
-) -> walk.Output:
+) -> Output:
     n = len(lowered.paths)
-    return walk.Output(
+    return Output(
         counts=np.zeros(n, dtype=np.int64),
         measured=np.empty((len(lowered.measures), 0)),
         n_measured=np.zeros(len(lowered.measures), dtype=np.int64),
@@ -336,63 +335,32 @@ def _output(
 
 
 def _measured(
-    blocks: Iterable[NDArray[Any]], lowered: Lowered, output: walk.Output
+    blocks: Iterable[NDArray[Any]], lowered: Lowered, output: Output
 ) -> Iterator[list[NDArray[np.float64]]]:
     """Walk blocks of rows; of each the linear values of every measure, valid until the next."""
-    scratch = _scratch(lowered.program)
-    bits = np.empty(2 * walk.BLOCK, dtype=np.uint32)
-    numbers = np.empty(walk.BLOCK, dtype=np.uint32)
-    first, seen = 0, 0
+    ints, floats = lowered.packed
+    space = space_for(lowered.program)
+    first = 0
     for block in blocks:
         rows = len(block)
-        if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
-            seen, views = block.ctypes.data, _views(block, bits, numbers)
         if output.measured.shape[1] < rows:
             output = output._replace(measured=np.empty((len(lowered.measures), rows)))
-        output.n_measured[:] = 0
-        walk.walk(lowered.program, scratch, views, output, rows, first)
+        data = block.reshape(-1).view(np.uint8)
+        walk(
+            ints,
+            floats,
+            space.floats,
+            space.ints,
+            space.rows,
+            space.bools,
+            data,
+            output.counts,
+            output.measured,
+            output.n_measured,
+            output.member_row,
+            output.membership,
+            rows,
+            first,
+        )
         first += rows
         yield [row[:n] for row, n in zip(output.measured, output.n_measured, strict=True)]
-
-
-def _views(block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Views:
-    flat = block.reshape(-1).view(np.uint8)
-
-    def seen_as(kind: type[Any]) -> NDArray[Any]:
-        size = np.dtype(kind).itemsize
-        return flat[: len(flat) // size * size].view(kind)
-
-    return Views(
-        f32=seen_as(np.float32),
-        f64=seen_as(np.float64),
-        u8=flat,
-        u16=seen_as(np.uint16),
-        u32=seen_as(np.uint32),
-        bits32=bits,
-        float32=bits.view(np.float32),
-        float64=bits.view(np.float64),
-        rows=rows,
-    )
-
-
-def _scratch(program: walk.Program) -> walk.Scratch:
-    n_populations = len(program.kind) + 1
-    dimensions = max(1, int(np.diff(program.dim_start).max(initial=1)))
-    block = walk.BLOCK
-    alive = np.empty((n_populations, block), dtype=np.uint32)
-    alive[0] = np.arange(block)
-    member = np.zeros((n_populations, block), dtype=np.uint8)
-    member[0] = 1
-    return walk.Scratch(
-        sources=np.empty((len(program.source_column), block)),
-        axes=np.empty((len(program.axis_start) - 1, block)),
-        divisor=np.empty(block),
-        alive=alive,
-        n_alive=np.zeros(n_populations, dtype=np.int64),
-        member=member,
-        gathered=np.empty((dimensions, block)),
-        rows=np.empty(block, dtype=np.uint32),
-        inside=np.empty(block, dtype=np.bool_),
-        doubt=np.empty(block, dtype=np.bool_),
-        expansion=empty_expansion(),
-    )

@@ -30,7 +30,19 @@ from cytosepsis.gating.plan import (
     path_of,
 )
 from cytosepsis.gating.row_form import RowForm
-from cytosepsis.kernels import regions, walk
+from cytosepsis.kernels import regions
+from cytosepsis.kernels.program import (
+    AND,
+    ELLIPSE,
+    MEASURE,
+    OR,
+    POLYGON,
+    RECTANGLE,
+    Floats,
+    Ints,
+    Program,
+    pack,
+)
 from cytosepsis.transforms import Transform, lower
 
 
@@ -59,7 +71,8 @@ class Measure:
 class Lowered:
     """A program for one file, with the paths of its populations in the program's order."""
 
-    program: walk.Program
+    program: Program
+    packed: tuple[Ints, Floats]
     paths: tuple[str, ...]
     measures: tuple[Measure, ...]
 
@@ -106,7 +119,8 @@ def lower_plan(
         builder.add_gate(fixed(gate))
     for measure in measures:
         builder.add_measure(measure)
-    return Lowered(builder.program(), plan.paths, measures)
+    program = builder.program()
+    return Lowered(program, pack(program), plan.paths, measures)
 
 
 def compensations(
@@ -151,10 +165,10 @@ class _Ragged:
         self.values.extend(values)
         self.start.append(len(self.values))
 
-    def ints(self) -> tuple[walk.Ints, walk.Ints]:
+    def ints(self) -> tuple[Ints, Ints]:
         return np.array(self.start, dtype=np.int64), np.array(self.values, dtype=np.int64)
 
-    def floats(self) -> tuple[walk.Ints, walk.Floats]:
+    def floats(self) -> tuple[Ints, Floats]:
         return np.array(self.start, dtype=np.int64), np.array(self.values, dtype=np.float64)
 
 
@@ -195,7 +209,7 @@ class _Builder:
                     self._interval(axis, low, high)
                     for axis, low, high in zip(gate.axes, gate.minimum, gate.maximum, strict=True)
                 ]
-                self._step(walk.RECTANGLE, parent, dims, flip=gate.complement)
+                self._step(RECTANGLE, parent, dims, flip=gate.complement)
             case Polygon():
                 vertices = _vertices(gate)
                 low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -204,14 +218,14 @@ class _Builder:
                     for k, axis in enumerate((gate.x, gate.y))
                 ]
                 numbers = (low[0], high[0], low[1], high[1], *vertices.reshape(-1))
-                self._step(walk.POLYGON, parent, dims, numbers=numbers, flip=gate.complement)
+                self._step(POLYGON, parent, dims, numbers=numbers, flip=gate.complement)
             case Ellipse():
                 dims = [self._ellipse_box(gate, k) for k in range(len(gate.axes))]
                 numbers = _ellipse_numbers(gate)
-                self._step(walk.ELLIPSE, parent, dims, numbers=numbers, flip=gate.complement)
+                self._step(ELLIPSE, parent, dims, numbers=numbers, flip=gate.complement)
             case Boolean():
                 operands = [(self.populations[o.gate], o.complement) for o in gate.operands]
-                kind = walk.OR if gate.operator == "or" else walk.AND
+                kind = OR if gate.operator == "or" else AND
                 flip = gate.complement ^ (gate.operator == "not")
                 self._step(kind, parent, (), operands=operands, flip=flip)
         self.populations[path_of(gate)] = len(self.kind)
@@ -219,7 +233,7 @@ class _Builder:
     def add_measure(self, measure: Measure) -> None:
         # a transform is applied to what has been collected, all at once
         dim = _Dim(self._axis(measure.axis), -1, _OPEN, carry.open_band())
-        self._step(walk.MEASURE, self.populations[measure.path], [dim])
+        self._step(MEASURE, self.populations[measure.path], [dim])
 
     def _step(
         self,
@@ -250,7 +264,7 @@ class _Builder:
         n_terms = [len(mixes[dim.axis].terms) for dim in dims]
         order = sorted(range(len(dims)), key=lambda k: (n_terms[k], k))
         # Bare shapes are tested whole at once: leaving events out first would cost as much.
-        bare = kind != walk.RECTANGLE and all(
+        bare = kind != RECTANGLE and all(
             dim.transform < 0 and n == 1 for dim, n in zip(dims, n_terms, strict=True)
         )
         # Where values of this step will be found again: those of its first dimension by all of
@@ -265,7 +279,7 @@ class _Builder:
             self.narrows.append(not bare)
             following = order[place + 1] if place + 1 < len(order) else None
             dear = following is None or n_terms[following] > 1
-            self.settles.append(dear and not bare and kind != walk.MEASURE)
+            self.settles.append(dear and not bare and kind != MEASURE)
             self._schedule(parent, later, place == 0, dims[k].axis)
         self.dims.add([dims[k].axis for k in order])
 
@@ -273,8 +287,9 @@ class _Builder:
         """What is not yet computed for the events that a dimension asks about, it computes."""
         known = {*self.ancestors[parent], later}
         place = parent if first else later
-        mixes = [] if self.mixed.get(axis, set()) & known else [axis]
-        terms = list(self.axes)[axis].terms if mixes else ()
+        mix = list(self.axes)[axis]
+        mixes = [] if mix.is_bare or self.mixed.get(axis, set()) & known else [axis]
+        terms = mix.terms if mix.is_bare or mixes else ()
         sources = [self.sources[column] for column, _ in terms]
         loads = [s for s in dict.fromkeys(sources) if not self.loaded.get(s, set()) & known]
         for what, numbers in ((self.mixed, mixes), (self.loaded, loads)):
@@ -324,11 +339,14 @@ class _Builder:
 
     # -- the arrays
 
-    def program(self) -> walk.Program:
+    def program(self) -> Program:
         axes, transforms = _Ragged(), [lower(t) for t in self.transforms]
         weights: list[float] = []
         divisors: list[int] = []
+        n_values, axis_value = len(self.sources), []
         for mix in self.axes:
+            axis_value.append(self.sources[mix.terms[0][0]] if mix.is_bare else n_values)
+            n_values += not mix.is_bare
             divisors.append(len(weights) + mix.n_dividend)
             axes.add([self.sources[column] for column, _ in mix.terms])
             weights += [weight for _, weight in mix.terms]
@@ -342,17 +360,23 @@ class _Builder:
         operand_start, operand_population = self.operands.ints()
         load_start, load_source = self.loads.ints()
         mix_start, mix_axis = self.mixes.ints()
+        most_dimensions = int(np.diff(dim_start).max(initial=1))
         form = self.form
         parameters = [form.parameters[column] for column in self.sources]
-        return walk.Program(
-            code=form.code,
-            stride=np.uint64(len(form.parameters)),
-            source_column=np.array(list(self.sources), dtype=np.uint64),
-            source_mask=np.array([form.masks[c] for c in self.sources], dtype=np.int64),
-            source_gain=np.array([1.0 if form.is_linear else p.applied_gain for p in parameters]),
-            source_step=np.array(
-                [form.time_step if p.is_time and not form.is_linear else 1.0 for p in parameters]
+        return Program(
+            layout=np.array(
+                [form.code, len(form.parameters), n_values, most_dimensions], dtype=np.int64
             ),
+            source_column=np.array(list(self.sources), dtype=np.int64),
+            source_mask=np.array([form.masks[c] for c in self.sources], dtype=np.int64),
+            source_gain=np.array(
+                [1.0 if form.is_linear else p.applied_gain for p in parameters], dtype=np.float64
+            ),
+            source_step=np.array(
+                [form.time_step if p.is_time and not form.is_linear else 1.0 for p in parameters],
+                dtype=np.float64,
+            ),
+            axis_value=np.array(axis_value, dtype=np.int64),
             axis_start=axis_start,
             axis_source=axis_source,
             axis_weight=np.array(weights, dtype=np.float64),
@@ -364,21 +388,21 @@ class _Builder:
             tables=table_values,
             kind=np.array(self.kind, dtype=np.int64),
             parent=np.array(self.parent, dtype=np.int64),
-            complement=np.array(self.complement, dtype=np.bool_),
-            keep=np.array(self.keep, dtype=np.bool_),
+            complement=np.array(self.complement, dtype=np.int64),
+            keep=np.array(self.keep, dtype=np.int64),
             dim_start=dim_start,
             dim_axis=dim_axis,
             dim_transform=np.array(self.dim_transform, dtype=np.int64),
             dim_limits=np.array(self.limits, dtype=np.float64).reshape(-1, 2),
             dim_sure=np.array(self.sure, dtype=np.float64).reshape(-1, 4),
             dim_slot=np.array(self.slots, dtype=np.int64),
-            dim_narrows=np.array(self.narrows, dtype=np.bool_),
-            dim_settles=np.array(self.settles, dtype=np.bool_),
+            dim_narrows=np.array(self.narrows, dtype=np.int64),
+            dim_settles=np.array(self.settles, dtype=np.int64),
             number_start=number_start,
             numbers=numbers,
             operand_start=operand_start,
             operand_population=operand_population,
-            operand_complement=np.array(self.operand_complement, dtype=np.bool_),
+            operand_complement=np.array(self.operand_complement, dtype=np.int64),
             load_start=load_start,
             load_source=load_source,
             mix_start=mix_start,
@@ -386,7 +410,7 @@ class _Builder:
         )
 
 
-def _vertices(gate: Polygon) -> walk.Floats:
+def _vertices(gate: Polygon) -> Floats:
     vertices = np.array(gate.vertices, dtype=np.float64)
     size = np.abs(vertices)
     if not ((size == 0) | ((size >= regions.LEAST) & (size <= regions.MOST))).all():
@@ -397,7 +421,7 @@ def _vertices(gate: Polygon) -> walk.Floats:
     return vertices
 
 
-def _slack(covariance: walk.Floats) -> float:
+def _slack(covariance: Floats) -> float:
     """How much further, relatively, the ellipse of the computed inverse may reach than meant."""
     spread = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(spread, spread)

@@ -28,7 +28,12 @@ class Mix:
 
     terms: Terms
     n_dividend: int
-    ratio: tuple[float, ...] = _NO_RATIO  # see `walk.Program.axis_ratio`
+    ratio: tuple[float, ...] = _NO_RATIO  # see `kernels.program.Program`
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a column as it is."""
+        return len(self.terms) == 1 and self.terms[0][1] == 1.0
 
 
 def is_never_compensated(form: RowForm, column: int) -> bool:

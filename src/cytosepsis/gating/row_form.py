@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cytosepsis.fcs import RawEvents, linearize
 from cytosepsis.fcs_layout import Parameter
-from cytosepsis.kernels import decode, walk
+from cytosepsis.kernels import decode
+from cytosepsis.kernels.program import BLOCK
 
 CHUNK_BYTES = 512 * 2**10  # a read that stays in the second-level cache until it is walked
 
@@ -57,7 +58,7 @@ def row_form(raw: RawEvents) -> RowForm:
 
 def walk_blocks(raw: RawEvents, form: RowForm) -> Iterator[NDArray[Any]]:
     """Blocks of rows (n, n_parameters) in the form that was told; valid until the next one."""
-    rows = max(walk.BLOCK, CHUNK_BYTES // max(raw.layout.row_bytes, 1))
+    rows = max(BLOCK, CHUNK_BYTES // max(raw.layout.row_bytes, 1))
     if not form.is_linear:
         yield from raw.blocks(rows=rows)
         return

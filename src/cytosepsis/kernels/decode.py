@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import kernel
+from cytosepsis.kernels import borrowing
 
 Floats = NDArray[np.float64]
 # Unsigned: numba would otherwise test every index for being negative.
@@ -48,13 +48,13 @@ UINT32 = 7
 UINT32_SWAPPED = 8
 
 
-@kernel
+@borrowing
 def swap16(value: int) -> int:
     """Reverse the bytes of a 16-bit number (given and returned as a wider integer)."""
     return ((value & 0xFF) << 8) | (value >> 8)
 
 
-@kernel
+@borrowing
 def swap32(value: int) -> int:
     """Reverse the bytes of a 32-bit number held in an int64."""
     return (
@@ -65,9 +65,15 @@ def swap32(value: int) -> int:
     )
 
 
-@kernel
+@borrowing
 def decode_rows(  # noqa: PLR0912  (a case for each layout)
-    views: Views, code: int, column: int, stride: np.uint64, rows: Rows, mask: int, out: Floats
+    views: Views,
+    code: int,
+    column: np.uint64,
+    stride: np.uint64,
+    rows: Rows,
+    mask: int,
+    out: Floats,
 ) -> None:
     """Decode one column of the given rows, out[row] = number as float64; rows is (n,)."""
     if code == FLOAT32:
@@ -105,12 +111,18 @@ def decode_rows(  # noqa: PLR0912  (a case for each layout)
             out[row] = swap32(views.u32[column + row * stride]) & mask
 
 
-@kernel
+@borrowing
 def decode_all(
-    views: Views, code: int, column: int, stride: np.uint64, n_rows: int, mask: int, out: Floats
+    views: Views,
+    code: int,
+    column: np.uint64,
+    stride: np.uint64,
+    n_rows: int,
+    mask: int,
+    out: Floats,
 ) -> None:
     """Decode one column of the first n_rows rows, out[row] = number as float64."""
-    place = np.uint64(column)
+    place = column
     if code == FLOAT32:
         for row in range(n_rows):
             out[row] = views.f32[place]
@@ -135,7 +147,7 @@ def decode_all(
         decode_rows(views, code, column, stride, views.rows[:n_rows], mask, out)
 
 
-@kernel
+@borrowing
 def unpack_bits(
     raw: NDArray[np.uint8],
     row_bits: int,

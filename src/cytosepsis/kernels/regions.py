@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import kernel
+from cytosepsis.kernels import borrowing
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 # (3 + 16 ε) ε with ε = 2⁻⁵³: bound on the error of a 2 × 2 determinant of differences.
 ORIENT_ERROR = 3.3306690738754716e-16
@@ -24,7 +25,7 @@ LEAST, MOST = 1e-74, 1e100
 SCALE = 1.4272476927059599e45  # 2¹⁵⁰: lifts products of small coordinates over the underflow
 
 
-@kernel
+@borrowing
 def two_sum(a: float, b: float) -> tuple[float, float]:
     """a + b as a rounded sum and its exact error."""
     total = a + b
@@ -32,7 +33,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - virtual)) + (b - virtual)
 
 
-@kernel
+@borrowing
 def two_product(a: float, b: float) -> tuple[float, float]:
     """a · b as a rounded product and its exact error."""
     product = a * b
@@ -46,7 +47,7 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     return product, error
 
 
-@kernel
+@borrowing
 def grow(expansion: Floats, length: int, value: float) -> int:
     """Add a value to a non-overlapping expansion of `length` terms, exactly; the new length."""
     carry = value
@@ -62,7 +63,7 @@ def grow(expansion: Floats, length: int, value: float) -> int:
     return kept
 
 
-@kernel
+@borrowing
 def orient_exact(
     ax: float, ay: float, bx: float, by: float, px: float, py: float, expansion: Floats
 ) -> int:
@@ -84,7 +85,7 @@ def orient_exact(
     return -1 if top < 0.0 else 0
 
 
-@kernel
+@borrowing
 def polygon_contains(vertices: Floats, px: float, py: float, expansion: Floats) -> bool:
     """Whether a point lies in a polygon (V, 2) by the even-odd rule, border included; exact."""
     inside = False
@@ -104,7 +105,7 @@ def polygon_contains(vertices: Floats, px: float, py: float, expansion: Floats) 
     return inside
 
 
-@kernel
+@borrowing
 def in_polygon(
     x: Floats,
     y: Floats,
@@ -112,45 +113,63 @@ def in_polygon(
     vertices: Floats,
     box: Floats,
     inside: Bools,
-    doubt: Bools,
+    crossings: Ints,
     expansion: Floats,
 ) -> None:
     """Fill inside[:n] for points (x[i], y[i]); box is xmin, xmax, ymin, ymax of the vertices.
 
     The loop over edges is outside and the one over points inside it, without branches, so that
-    it becomes vector instructions; only points close to an edge are decided again, exactly.
+    it becomes vector instructions; `crossings` is scratch of a number's width, so that they need
+    not be narrowed. A point of the box is no further from an edge than the box is wide and high,
+    which bounds the error of its side; what that leaves in doubt is decided again, exactly.
     """
-    edges = len(vertices)
-    doubts = 0
+    doubts = np.int64(0)
     for i in range(n):
-        inside[i] = False
-        doubt[i] = False
-    for k in range(edges):
-        ax = vertices[k, 0]
-        ay = vertices[k, 1]
-        bx = vertices[(k + 1) % edges, 0]
-        by = vertices[(k + 1) % edges, 1]
-        dx = bx - ax
-        dy = by - ay
-        sign = 1.0 if by > ay else -1.0
+        crossings[i] = 0
+    for k in range(len(vertices)):
+        ax, ay, dx, dy, by, error = edge(vertices, box, k)
         for i in range(n):
-            left = dx * (y[i] - ay)
-            right = (x[i] - ax) * dy
-            cross = left - right
-            straddles = (ay <= y[i]) != (by <= y[i])
-            near = abs(cross) <= ORIENT_ERROR * (abs(left) + abs(right))
-            inside[i] = inside[i] ^ (straddles & (cross * sign > 0.0))  # never so of NaN
-            doubt[i] = doubt[i] | near
-            doubts += near
+            cross = dx * (y[i] - ay) - (x[i] - ax) * dy
+            crossings[i] ^= np.int64((ay <= y[i]) & (y[i] < by) & (cross > 0.0))  # never of NaN
+            doubts += np.int64(abs(cross) <= error)
+    for i in range(n):
+        within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
+        inside[i] = within & (crossings[i] != 0)
     if doubts == 0:
         return
     for i in range(n):
-        if doubt[i]:
+        crossings[i] = 0
+    for k in range(len(vertices)):
+        ax, ay, dx, dy, by, error = edge(vertices, box, k)
+        for i in range(n):
+            cross = dx * (y[i] - ay) - (x[i] - ax) * dy
+            crossings[i] |= np.int64(abs(cross) <= error)
+    for i in range(n):
+        if crossings[i] != 0:
             within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
             inside[i] = within and polygon_contains(vertices, x[i], y[i], expansion)
 
 
-@kernel
+@borrowing
+def edge(vertices: Floats, box: Floats, k: int) -> tuple[float, float, float, float, float, float]:
+    """Edge k from its lower end: x, y, dx, dy, its upper y, and the error that a side may have."""
+    ax = vertices[k, 0]
+    ay = vertices[k, 1]
+    bx = vertices[(k + 1) % len(vertices), 0]
+    by = vertices[(k + 1) % len(vertices), 1]
+    if ay > by:
+        ax, ay, bx, by = bx, by, ax, ay
+    dx = bx - ax
+    dy = by - ay
+    # rounding keeps order: no difference of the box exceeds its computed width and height
+    width, height = box[1] - box[0], box[3] - box[2]
+    error = ORIENT_ERROR * (abs(dx) * height + width * dy)
+    if dx == 0.0 and dy == 0.0 and (width > 0.0 or height > 0.0):
+        error = -1.0  # a vertex given twice: the edges beside it say all of it
+    return ax, ay, dx, dy, by, error
+
+
+@borrowing
 def in_ellipse(
     coordinates: Floats, n: int, dimensions: int, numbers: Floats, inside: Bools
 ) -> None:
@@ -170,7 +189,7 @@ def in_ellipse(
         inside[i] = total <= limit
 
 
-@kernel
+@borrowing
 def sure_band(x: Floats, n: int, sure: Floats, first: bool, inside: Bools, doubt: Bools) -> bool:
     """Interval test on the linear axis; returns whether anything is in doubt.
 

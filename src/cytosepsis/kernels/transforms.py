@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import kernel
+from cytosepsis.kernels import borrowing
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ FIRST_CELL = (1023 - 6) << KEPT_BITS  # the bits of 2⁻⁶ as a double, shifted
 N_CELLS = (46 << KEPT_BITS) + 1
 
 
-@kernel
+@borrowing
 def logicle_root(
     value: float, scale: float, b: float, d: float, ratio: float, slope: float
 ) -> float:
@@ -65,7 +65,7 @@ def logicle_root(
     return u
 
 
-@kernel
+@borrowing
 def logicle_roots(
     scale: float, b: float, d: float, ratio: float, slope: float, out: Floats
 ) -> None:
@@ -77,7 +77,7 @@ def logicle_roots(
         out[cell] = logicle_root(value, scale, b, d, ratio, slope)
 
 
-@kernel
+@borrowing
 def logicle_root_near(value: float, numbers: Floats, table: Floats) -> float:
     """Like `logicle_root`, from the table where it reaches; within 3e-16 of it."""
     scale, b, d, ratio = numbers[0], numbers[1], numbers[2], numbers[3]
@@ -96,7 +96,7 @@ def logicle_root_near(value: float, numbers: Floats, table: Floats) -> float:
     return u - step / (1.0 - 0.5 * step * second / first)
 
 
-@kernel
+@borrowing
 def hyperlog_root(value: float, scale: float, b: float, c: float) -> float:
     """u ≥ 0 with scale·expm1(b·u) + c·u = value, for value > 0."""
     if value > 1e200 * scale:
@@ -115,7 +115,7 @@ def hyperlog_root(value: float, scale: float, b: float, c: float) -> float:
     return u
 
 
-@kernel
+@borrowing
 def table_value(table: Floats, value: float) -> float:
     """Linear interpolation of the row number in an increasing table; its ends beyond it."""
     last = len(table) - 1
@@ -134,7 +134,7 @@ def table_value(table: Floats, value: float) -> float:
     return low + (value - table[low]) / (table[high] - table[low])
 
 
-@kernel
+@borrowing
 def unbounded_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """Transform one value, bounds of the transform not yet applied; NaN gives NaN, ±inf ±inf."""
     if kind == LINEAR:
@@ -167,7 +167,7 @@ def unbounded_value(kind: int, numbers: Floats, table: Floats, value: float) -> 
     return numbers[4] + u if value > 0.0 else numbers[4] - u
 
 
-@kernel
+@borrowing
 def transform_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """Transform one value; results beyond the transform's bounds are set to the bound.
 
@@ -185,7 +185,7 @@ def transform_value(kind: int, numbers: Floats, table: Floats, value: float) -> 
     return result
 
 
-@kernel
+@borrowing
 def transform_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> None:
     """Transform (n,) values into out (n,), which may be the values themselves."""
     if kind == LOGICLE:  # the frequent kind, with its choices outside the loop
@@ -204,7 +204,7 @@ def transform_many(kind: int, numbers: Floats, table: Floats, values: Floats, ou
         out[i] = transform_value(kind, numbers, table, values[i])
 
 
-@kernel
+@borrowing
 def inverse_value(kind: int, numbers: Floats, table: Floats, value: float) -> float:
     """The linear value that a transformed one comes from; bounds are not undone."""
     if kind == NONE:
@@ -230,7 +230,7 @@ def inverse_value(kind: int, numbers: Floats, table: Floats, value: float) -> fl
     return size if value >= numbers[4] else -size
 
 
-@kernel
+@borrowing
 def inverse_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> None:
     """Linear values of (n,) transformed ones, into out (n,)."""
     for i in range(len(values)):

@@ -8,137 +8,71 @@ one compiled kernel serves every plan and every layout.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
-from cytosepsis.kernels import kernel
+from cytosepsis.kernels import borrowing, viewing
 from cytosepsis.kernels.decode import FLOAT64_SWAPPED, Rows, Views, decode_all, decode_rows
+from cytosepsis.kernels.program import (
+    AND,
+    BLOCK,
+    MEASURE,
+    OR,
+    POLYGON,
+    RECTANGLE,
+    Bools,
+    Bytes,
+    Floats,
+    Ints,
+    Output,
+    Program,
+    Scratch,
+    scratch_of,
+    unpack,
+    views_of,
+)
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
 
-BLOCK = 1024  # rows; a dozen float64 columns of them stay in a 64-256 KiB cache
 
-# Kinds of steps. A measuring step hands on a population's values on one axis.
-RECTANGLE = 0
-POLYGON = 1
-ELLIPSE = 2
-AND = 3
-OR = 4
-MEASURE = 5
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-
-class Program(NamedTuple):
-    """A plan, lowered for one file. Populations are numbered, root 0; step s makes number s + 1.
-
-    Ragged lists are flat arrays with `_start` offsets, one more than there are owners.
-    """
-
-    code: int  # layout, see `decode`
-    stride: np.uint64  # items in a row
-    # sources: columns of the file that are needed
-    source_column: NDArray[np.uint64]
-    source_mask: Ints
-    source_gain: Floats  # values are divided by it
-    source_step: Floats  # and multiplied by it
-    # axes: linear combinations of sources (one with weight 1 where not compensated)
-    axis_start: Ints
-    axis_source: Ints
-    axis_weight: Floats
-    # a ratio's divisor is combined of the axis's terms from here on; else this is their end
-    axis_divisor: Ints
-    axis_ratio: Floats  # (n, 5): factor, offset, divisor's offset, least, most (NaN: no bound)
-    # transforms
-    transform_kind: Ints
-    transform_numbers: Floats  # (n, 8)
-    table_start: Ints
-    tables: Floats
-    # steps
-    kind: Ints
-    parent: Ints
-    complement: NDArray[np.bool_]
-    keep: NDArray[np.bool_]  # whether membership is asked of by later steps
-    dim_start: Ints
-    dim_axis: Ints
-    dim_transform: Ints  # -1: none
-    dim_limits: Floats  # (n, 2): minimum ≤ v < maximum on the transformed scale; NaN: open
-    dim_sure: Floats  # (n, 4): see `regions.sure_band`
-    number_start: Ints
-    numbers: Floats  # vertices (V, 2) and box, or an ellipse's numbers
-    operand_start: Ints
-    operand_population: Ints
-    operand_complement: NDArray[np.bool_]
-    dim_slot: Ints  # which coordinate of its gate it is
-    dim_narrows: NDArray[np.bool_]  # whether its band is tested
-    dim_settles: NDArray[np.bool_]  # whether what was put outside is left out before the next one
-    # what each dimension has to decode and unmix first, for the events still asked about
-    load_start: Ints
-    load_source: Ints
-    mix_start: Ints
-    mix_axis: Ints
-
-
-class Scratch(NamedTuple):
-    """Working memory of one walk, reused for every block."""
-
-    sources: Floats  # (n_sources, BLOCK)
-    axes: Floats  # (n_axes, BLOCK)
-    divisor: Floats  # (BLOCK,)
-    alive: Rows  # (n_populations, BLOCK): rows of the block, ascending
-    n_alive: Ints  # (n_populations,)
-    member: NDArray[np.uint8]  # (n_populations, BLOCK)
-    gathered: Floats  # (most dimensions, BLOCK)
-    rows: Rows  # (BLOCK,)
-    inside: NDArray[np.bool_]
-    doubt: NDArray[np.bool_]
-    expansion: Floats
-
-
-class Output(NamedTuple):
-    """What a walk fills: counts, values of measured populations, membership where asked for."""
-
-    counts: Ints  # (n_populations,)
-    measured: Floats  # (n_measures, ≥ rows of a call)
-    n_measured: Ints  # (n_measures,), set to 0 by the caller before each call
-    member_row: Ints  # (n_populations,): row of `membership`, or -1
-    membership: NDArray[np.bool_]  # (n_asked, n_events)
-
-
-@kernel
+@borrowing
 def load(program: Program, scratch: Scratch, views: Views, d: int, rows: Rows, n_rows: int) -> None:
     """Decode and unmix what dimension d needs: for the given rows, or all where most are alive."""
     dense = 2 * len(rows) > n_rows
+    code = program.layout[0]
+    stride = np.uint64(program.layout[1])
     for k in range(program.load_start[d], program.load_start[d + 1]):
         s = program.load_source[k]
-        out = scratch.sources[s]
+        out = scratch.values[s]
         mask = program.source_mask[s]
-        column = program.source_column[s]
+        column = np.uint64(program.source_column[s])
         if dense:
-            decode_all(views, program.code, column, program.stride, n_rows, mask, out)
+            decode_all(views, code, column, stride, n_rows, mask, out)
         else:
-            decode_rows(views, program.code, column, program.stride, rows, mask, out)
+            decode_rows(views, code, column, stride, rows, mask, out)
         scale(out, rows, n_rows, dense, program.source_gain[s], program.source_step[s])
     for k in range(program.mix_start[d], program.mix_start[d + 1]):
         a = program.mix_axis[k]
         first = program.axis_start[a]
-        out = scratch.axes[a]
+        out = scratch.values[program.axis_value[a]]
         divisor = program.axis_divisor[a]
         for t in range(first, divisor):
-            source = scratch.sources[program.axis_source[t]]
+            source = scratch.values[program.axis_source[t]]
             mix(out, source, rows, n_rows, dense, program.axis_weight[t], t == first)
         for t in range(divisor, program.axis_start[a + 1]):
-            source = scratch.sources[program.axis_source[t]]
+            source = scratch.values[program.axis_source[t]]
             weight = program.axis_weight[t]
             mix(scratch.divisor, source, rows, n_rows, dense, weight, t == divisor)
         if divisor < program.axis_start[a + 1]:
             divide(out, scratch.divisor, rows, n_rows, dense, program.axis_ratio[a])
 
 
-@kernel
+@viewing
+def axis_values(program: Program, scratch: Scratch, d: int) -> Floats:
+    """The values of dimension d's axis in the block, as far as they were loaded."""
+    return scratch.values[program.axis_value[program.dim_axis[d]]]
+
+
+@borrowing
 def divide(out: Floats, divisor: Floats, rows: Rows, n_rows: int, dense: bool, r: Floats) -> None:
     """Replace out by its bounded ratio to the divisor; by zero: infinite, or NaN."""
     for i in range(n_rows if dense else len(rows)):
@@ -151,7 +85,7 @@ def divide(out: Floats, divisor: Floats, rows: Rows, n_rows: int, dense: bool, r
         out[row] = value
 
 
-@kernel
+@borrowing
 def scale(out: Floats, rows: Rows, n_rows: int, dense: bool, gain: float, factor: float) -> None:
     """Divide by a gain and multiply by a time step where they are not 1."""
     if gain == 1.0 and factor == 1.0:
@@ -164,7 +98,7 @@ def scale(out: Floats, rows: Rows, n_rows: int, dense: bool, gain: float, factor
             out[row] = out[row] / gain * factor
 
 
-@kernel
+@borrowing
 def mix(
     out: Floats, source: Floats, rows: Rows, n_rows: int, dense: bool, weight: float, first: bool
 ) -> None:
@@ -183,7 +117,7 @@ def mix(
             out[row] += source[row] * weight
 
 
-@kernel
+@borrowing
 def transformed(program: Program, d: int, value: float) -> float:
     """A value of dimension d on the scale on which its gate was drawn."""
     t = program.dim_transform[d]
@@ -193,7 +127,7 @@ def transformed(program: Program, d: int, value: float) -> float:
     return transform_value(program.transform_kind[t], program.transform_numbers[t], table, value)
 
 
-@kernel
+@borrowing
 def holds(program: Program, d: int, value: float) -> bool:
     """Whether the transform itself puts a linear value between the limits of dimension d."""
     value = transformed(program, d, value)
@@ -204,7 +138,7 @@ def holds(program: Program, d: int, value: float) -> bool:
     )
 
 
-@kernel
+@borrowing
 def clear_outside(
     program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int, first: bool
 ) -> None:
@@ -213,7 +147,7 @@ def clear_outside(
     `inside` is by row of the block where most rows are asked about, else by place in `rows`. For a
     rectangle the test is final: what the carried bounds leave in doubt is asked of the transform.
     """
-    axis = scratch.axes[program.dim_axis[d]]
+    axis = axis_values(program, scratch, d)
     dense = 2 * len(rows) > n_rows
     values = axis
     n = n_rows
@@ -232,7 +166,7 @@ def clear_outside(
             scratch.inside[place] = holds(program, d, values[place])
 
 
-@kernel
+@borrowing
 def compress(scratch: Scratch, rows: Rows, dense: bool, out: Rows) -> int:
     """Write the rows whose `inside` is set to out, which may be the rows themselves; how many."""
     inside = scratch.inside
@@ -250,7 +184,7 @@ def compress(scratch: Scratch, rows: Rows, dense: bool, out: Rows) -> int:
     return m
 
 
-@kernel
+@borrowing
 def shape(program: Program, scratch: Scratch, step: int, rows: Rows, n_rows: int, out: Rows) -> int:
     """Write the rows inside a polygon or an ellipse to out; how many."""
     n = len(rows)
@@ -259,8 +193,8 @@ def shape(program: Program, scratch: Scratch, step: int, rows: Rows, n_rows: int
     form = program.numbers[start : program.number_start[step + 1]]
     if n == n_rows and program.kind[step] == POLYGON and not program.dim_narrows[first]:
         # all rows on bare axes: used where they lie
-        x = scratch.axes[program.dim_axis[first]]
-        y = scratch.axes[program.dim_axis[first + 1]]
+        x = axis_values(program, scratch, first)
+        y = axis_values(program, scratch, first + 1)
         if program.dim_slot[first] == 1:
             x, y = y, x
     else:
@@ -269,19 +203,20 @@ def shape(program: Program, scratch: Scratch, step: int, rows: Rows, n_rows: int
         y = scratch.gathered[1]
     if program.kind[step] == POLYGON:
         vertices = form[4:].reshape((-1, 2))
-        in_polygon(x, y, n, vertices, form[:4], scratch.inside, scratch.doubt, scratch.expansion)
+        inside = scratch.inside
+        in_polygon(x, y, n, vertices, form[:4], inside, scratch.crossings, scratch.expansion)
     else:
         dimensions = program.dim_start[step + 1] - first
         in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
     return compress(scratch, rows, False, out)
 
 
-@kernel
+@borrowing
 def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
     """Transformed values of a gate's coordinates for its rows: gathered[coordinate, :n]."""
     n = len(rows)
     for d in range(program.dim_start[step], program.dim_start[step + 1]):
-        axis = scratch.axes[program.dim_axis[d]]
+        axis = axis_values(program, scratch, d)
         out = scratch.gathered[program.dim_slot[d]]
         for i in range(n):
             out[i] = axis[rows[i]]
@@ -292,7 +227,7 @@ def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
             transform_many(program.transform_kind[t], numbers, table, out[:n], out[:n])
 
 
-@kernel
+@borrowing
 def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows) -> int:
     """Write the rows for which the combination of memberships holds to out; how many."""
     conjunction = program.kind[step] == AND
@@ -300,9 +235,9 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows
         scratch.inside[i] = conjunction
     for k in range(program.operand_start[step], program.operand_start[step + 1]):
         member = scratch.member[program.operand_population[k]]
-        flip = program.operand_complement[k]
+        flip = program.operand_complement[k] != 0
         for i in range(len(rows)):
-            belongs = (member[rows[i]] != 0) != flip
+            belongs = member[rows[i]] != flip
             if conjunction:
                 scratch.inside[i] &= belongs
             else:
@@ -310,7 +245,7 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows
     return compress(scratch, rows, False, out)
 
 
-@kernel
+@borrowing
 def region(
     program: Program,
     scratch: Scratch,
@@ -341,7 +276,7 @@ def region(
     return len(left)
 
 
-@kernel
+@borrowing
 def settle(program: Program, scratch: Scratch, output: Output, step: int, first_event: int) -> None:
     """Count the step's population, and note its membership where asked for."""
     p = step + 1
@@ -350,16 +285,16 @@ def settle(program: Program, scratch: Scratch, output: Output, step: int, first_
     output.counts[p] += m
     if program.keep[step]:
         member = scratch.member[p]
-        member[:] = 0
+        member[:] = False
         for i in range(m):
-            member[alive[i]] = 1
+            member[alive[i]] = True
     asked = output.member_row[p]
     if asked >= 0:
         for i in range(m):
             output.membership[asked, first_event + alive[i]] = True
 
 
-@kernel
+@borrowing
 def without(rows: Rows, left: Rows, m: int, out: Rows) -> int:
     """Write the rows that are not among the first m of left (both ascending) to out; how many."""
     n = 0
@@ -373,12 +308,12 @@ def without(rows: Rows, left: Rows, m: int, out: Rows) -> int:
     return n
 
 
-@kernel
+@borrowing
 def measure(
     program: Program, scratch: Scratch, output: Output, step: int, number: int, rows: Rows
 ) -> None:
     """Hand on the values of a population on one axis."""
-    axis = scratch.axes[program.dim_axis[program.dim_start[step]]]
+    axis = axis_values(program, scratch, program.dim_start[step])
     n = output.n_measured[number]
     out = output.measured[number]
     for i in range(len(rows)):
@@ -386,7 +321,7 @@ def measure(
     output.n_measured[number] = n + len(rows)
 
 
-@kernel
+@borrowing
 def walk_block(
     program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
@@ -415,16 +350,37 @@ def walk_block(
         settle(program, scratch, output, step, first_event)
 
 
-@kernel
+@borrowing
 def walk(
-    program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
+    ints: Ints,
+    floats: Floats,
+    space_floats: Floats,
+    space_ints: Ints,
+    space_rows: Rows,
+    space_bools: Bools,
+    data: Bytes,
+    counts: Ints,
+    measured: Floats,
+    n_measured: Ints,
+    member_row: Ints,
+    membership: Bools,
+    n_rows: int,
+    first_event: int,
 ) -> None:
-    """Take n_rows stored rows (as `views`) through the program, block by block."""
-    stride = program.stride
+    """Take n_rows stored rows (the bytes `data`) through a packed program, block by block.
+
+    `counts` to `membership` are those of `Output`, `space_…` those of `Space`.
+    """
+    program = unpack(ints, floats)
+    scratch = scratch_of(program, space_floats, space_ints, space_rows, space_bools)
+    views = views_of(data, scratch)
+    output = Output(counts, measured, n_measured, member_row, membership)
+    n_measured[:] = 0
+    stride = np.uint64(program.layout[1])
     for first in range(0, n_rows, BLOCK):
         item = np.uint64(first) * stride
         # a swapped double is read as two words
-        word = item + item if program.code == FLOAT64_SWAPPED else item
+        word = item + item if program.layout[0] == FLOAT64_SWAPPED else item
         block = Views(
             views.f32[item:],
             views.f64[item:],
