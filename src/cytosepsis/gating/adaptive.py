@@ -30,7 +30,7 @@ from cytosepsis.gating.plan import (
     axes_of,
     path_of,
 )
-from cytosepsis.gating.region import Bounds, Outline, Oval, Region, region_faults
+from cytosepsis.gating.region import Bounds, Outline, Oval, Region, read_region, region_faults
 from cytosepsis.gating.singlets import singlet_band
 from cytosepsis.gating.valleys import (
     Cut,
@@ -57,6 +57,15 @@ class GivenGate:
 
     path: str  # full path, or a name that is unique in the plan
     region: Region
+
+
+def given_gate(parameters: Mapping[str, str | None]) -> GivenGate:
+    """A reviewer's gate from the parameters of an override: `gate` and `region`, as text."""
+    missing = [key for key in ("gate", "region") if not parameters.get(key)]
+    if missing:
+        raise GatingError(f"a gate is given without its {' and '.join(missing)}", step="gating")
+    region = read_region(str(parameters["region"]))
+    return GivenGate(str(parameters["gate"]), region)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,11 @@ RAYS = 48  # vertices of the outline
 _STEP = 0.125  # cells, along a ray
 _COARSE = 2  # cells of the grid, on either axis, to one place of the mixture
 _STEPS, _TOLERANCE = 200, 3e-5
-SKIRT = False
-_CORE = 0.7  # of a neighbour's events: the rest, its skirt, is a cloud of its own
+_CORE = 0.7  # of a hill's events: the rest, its skirt, is a cloud of its own
+# An event near the border is kept where the cluster is at least this likely. Below one half, so
+# that the dim flank of septic monocytes is kept, at the price of a per cent of the neighbours.
+_LIKELY = 0.3
+_AGREES = (0.8, 1.25)  # events of the cluster by the mixture, to those counted on its hill
 _FEWEST = 10.0  # events that make a cloud
 _RIVAL = 0.5  # of the cluster's events: another as large where it is expected leaves open which
 
@@ -131,18 +134,18 @@ def find_cluster(
     fitted = _fitted(grid, labels, peaks, target, components)
     hill = labels == target.label
     shares = fitted.shares()
-    beyond = (labels >= 0) & ~hill
     if by_mixture:
-        beyond |= shares[1:-1].sum(axis=0) >= 0.5
-    outline, kept, reach = _outline(grid, _upper(grid, hill, mass), beyond, target)
+        upper = (shares[0] >= _LIKELY) & fitted.ends(mass)
+        beyond = shares[1:-1].sum(axis=0) > 1.0 - _LIKELY
+    else:
+        upper, beyond = _upper(grid, hill, mass), (labels >= 0) & ~hill
+    outline, kept = _outline(grid, upper, beyond, target)
     numbers += fitted.numbers(grid, kept, shares)
-    held = float(grid.counts[kept].sum())
-    wide, narrow = (float(grid.counts[_within(target, reach * f)].sum()) for f in (1.2, 0.8))
-    numbers += [("gain", wide / held - 1.0), ("loss", 1.0 - narrow / held)]
-    own = shares[0] * grid.counts
-    numbers += [("recall", float(own[kept].sum() / own.sum()))]
+    agrees = float((shares[0] * grid.counts).sum()) / target.n_events
+    numbers.append(("n_by_mixture", agrees * target.n_events))
     status: GateStatus = "ok"
-    if not fitted.settled or dict(numbers)["purity"] < purity:
+    low, high = _AGREES
+    if not (fitted.settled and low <= agrees <= high and dict(numbers)["purity"] >= purity):
         status = "not_converged"
     return Found(status, outline if status == "ok" else None, tuple(numbers))
 
@@ -164,7 +167,7 @@ def find_densest(x: Floats, y: Floats, *, fraction: float, min_events: int) -> F
     while low <= high:  # the lower the level, the larger the region
         middle = (low + high) // 2
         upper = grid.density >= levels[middle]
-        outline, kept, _ = _outline(grid, upper, ~upper, peak)
+        outline, kept = _outline(grid, upper, ~upper, peak)
         held = float(grid.counts[kept].sum()) / total
         if held >= fraction:
             best, low = (outline, held), middle + 1
@@ -229,6 +232,7 @@ class _Fitted:
     """The clouds of a mixture on the grid, in units of cells; the cluster's own is the first."""
 
     clouds: Floats
+    n_own: int  # clouds that make up the cluster; they stand first
     background: float
     settled: bool
 
@@ -237,9 +241,18 @@ class _Fitted:
         i, j = _cells()
         parts = [_height(cloud, i, j) for cloud in self.clouds]
         parts.append(np.full((CELLS, CELLS), self.background / CELLS**2))
-        every = np.array(parts)
+        every = np.array([np.sum(parts[: self.n_own], axis=0), *parts[self.n_own :]])
         shares: Floats = every / every.sum(axis=0)
         return shares
+
+    def ends(self, mass: float) -> Bools:
+        """Cells within the tail's end of any of the cluster's own clouds."""
+        near = np.zeros((CELLS, CELLS), dtype=np.bool_)
+        for cloud in self.clouds[: self.n_own]:
+            freedom = cloud[6]
+            end = freedom * ((1.0 - mass) ** (-2.0 / freedom) - 1.0)
+            near |= _far(cloud, *_cells()) <= end
+        return near
 
     def numbers(self, grid: Grid, kept: Bools, shares: Floats) -> list[tuple[str, float]]:
         """Purity of the cells kept, and the neighbour that overlaps most: how much, and where."""
@@ -250,7 +263,7 @@ class _Fitted:
         others = held[1:-1]
         if others:
             worst = int(np.argmax(others))
-            x, y = grid.place(*self.clouds[worst + 1, 1:3].tolist())
+            x, y = grid.place(*self.clouds[worst + self.n_own, 1:3].tolist())
             found += [("overlap", others[worst]), ("neighbour_x", x), ("neighbour_y", y)]
         return found
 
@@ -268,13 +281,15 @@ def _fitted(
         key=lambda p: (-p.n_events, p.label),
     )[: components - 1]
     total = float(grid.counts.sum())
-    start_of = [_moments(grid, labels == target.label, total)]
-    for other in others:
-        hill = labels == other.label
+    start_of: list[tuple[float, ...]] = []
+    n_own = 0
+    for peak in (target, *others):
+        hill = labels == peak.label
         core = _upper(grid, hill, _CORE)
-        for part in (core, hill & ~core) if SKIRT else (hill,):
+        for part in (core, hill & ~core):
             if grid.counts[part].sum() >= _FEWEST and len(start_of) < components:
                 start_of.append(_moments(grid, part, total))
+        n_own = n_own or len(start_of)
     start = np.array(start_of)
     start[:, 0] *= 0.99 / start[:, 0].sum()
     side = CELLS // _COARSE
@@ -292,7 +307,7 @@ def _fitted(
         _TOLERANCE,
     )
     background = max(1e-9, 1.0 - float(clouds[:, 0].sum()))
-    return _Fitted(clouds, background, steps < _STEPS)
+    return _Fitted(clouds, n_own, background, steps < _STEPS)
 
 
 def _moments(grid: Grid, cells: Bools, total: float) -> tuple[float, ...]:
@@ -341,10 +356,8 @@ def _upper(grid: Grid, hill: Bools, mass: float) -> Bools:
     return upper
 
 
-def _outline(
-    grid: Grid, inside: Bools, beyond: Bools, peak: _Peak
-) -> tuple[Outline, Bools, Floats]:
-    """The outline around a peak as a polygon, the cells within it, and its rays' lengths."""
+def _outline(grid: Grid, inside: Bools, beyond: Bools, peak: _Peak) -> tuple[Outline, Bools]:
+    """The outline around a peak as a polygon, and the cells within it."""
     i, j = divmod(peak.label, CELLS)
     reach = kh.reach(inside, beyond, float(i), float(j), RAYS, _STEP)
     smooth = np.median([np.roll(reach, -1), reach, np.roll(reach, 1)], axis=0)
@@ -353,7 +366,7 @@ def _outline(
     along, across = i + smooth * np.cos(angles), j + smooth * np.sin(angles)
     vertices = tuple(grid.place(float(a), float(b)) for a, b in zip(along, across, strict=True))
     kept = _within(peak, smooth)
-    return Outline(tuple((_gateable(x), _gateable(y)) for x, y in vertices)), kept, smooth
+    return Outline(tuple((_gateable(x), _gateable(y)) for x, y in vertices)), kept
 
 
 def _within(peak: _Peak, reach: Floats) -> Bools:

@@ -78,6 +78,7 @@ CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 # The kernel that each kind of work compiles last.
 WALK = "walk.walk"
 DENSITY = "density.shortest_interval"
+MIXTURE = "mixture.t_mixture"
 
 
 def kernel(function: F) -> F:
@@ -119,4 +120,6 @@ def is_compiled(*entries: str) -> bool:
         return True
     if CACHE_FOLDER is None:
         return False
-    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY))
+    return all(
+        any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY, MIXTURE)
+    )

@@ -37,33 +37,29 @@ def hills(density: Float, sigma: float, significant: float, shallow: float) -> I
     flat = density.ravel()
     order = np.argsort(-flat, kind="mergesort")
     hill = np.full(flat.size, -1, dtype=np.int64)
+    # standard deviation of the difference of two heights: sqrt(their sum / (4 pi)) / sigma
+    limits = (significant / (sigma * math.sqrt(4.0 * math.pi)), shallow)
     for cell in order:
         height = flat[cell]
         if height <= 0.0:
             break
         i, j = cell // n_y, cell % n_y
         best = -1
-        for near in _neighbours(i, j, n_x, n_y):
-            if near >= 0 and hill[near] >= 0 and (best < 0 or flat[near] > flat[best]):
-                best = near
+        for a in range(max(i - 1, 0), min(i + 2, n_x)):
+            for b in range(max(j - 1, 0), min(j + 2, n_y)):
+                near = a * n_y + b
+                if hill[near] >= 0 and (best < 0 or flat[near] > flat[best]):
+                    best = near
         if best < 0:
             hill[cell] = cell
             continue
         top = _root(hill, best)
         hill[cell] = top
-        for near in _neighbours(i, j, n_x, n_y):
-            if near < 0 or hill[near] < 0:
-                continue
-            other = _root(hill, near)
-            if other == top:
-                continue
-            low = other if flat[other] <= flat[top] else top
-            noise = math.sqrt((flat[low] + height) / (4.0 * math.pi)) / sigma
-            stands = flat[low] - height >= significant * noise and height <= shallow * flat[low]
-            if not stands:
-                high = top if low == other else other
-                hill[low] = high
-                top = high
+        for a in range(max(i - 1, 0), min(i + 2, n_x)):
+            for b in range(max(j - 1, 0), min(j + 2, n_y)):
+                near = a * n_y + b
+                if hill[near] >= 0:
+                    top = _joined(flat, hill, top, _root(hill, near), height, limits)
     for cell in range(flat.size):
         if hill[cell] >= 0:
             hill[cell] = _root(hill, cell)
@@ -71,17 +67,19 @@ def hills(density: Float, sigma: float, significant: float, shallow: float) -> I
 
 
 @kernel
-def _neighbours(i: int, j: int, n_x: int, n_y: int) -> Int:
-    near = np.full(8, -1, dtype=np.int64)
-    k = 0
-    for di in (-1, 0, 1):
-        for dj in (-1, 0, 1):
-            if di == 0 and dj == 0:
-                continue
-            if 0 <= i + di < n_x and 0 <= j + dj < n_y:
-                near[k] = (i + di) * n_y + j + dj
-            k += 1
-    return near
+def _joined(
+    flat: Float, hill: Int, top: int, other: int, height: float, limits: tuple[float, float]
+) -> int:
+    """The hill that a cell where two meet belongs to: the lower, if it stands, keeps its own."""
+    if other == top:
+        return top
+    low = other if flat[other] <= flat[top] else top
+    noise = math.sqrt(flat[low] + height) * limits[0]
+    if flat[low] - height >= noise and height <= limits[1] * flat[low]:
+        return top
+    high = top if low == other else other
+    hill[low] = high
+    return high
 
 
 @kernel

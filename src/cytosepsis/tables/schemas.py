@@ -282,6 +282,20 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number(
+            "abc_gate_sensitivity",
+            "fraction",
+            "How much AB/C moves where the gate's border is moved out or in by 15 % of its "
+            "distance from the middle, the more of the two; null of gates that were not found on "
+            "the data.",
+        ),
+        _number(
+            "gate_purity",
+            "fraction",
+            "Share of the gate's events that belong to the cluster, by the mixture; null of gates "
+            "of other types.",
+        ),
+        _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
     ),
 )
 
