@@ -21,6 +21,7 @@ from cytosepsis.gating.row_form import row_form
 from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.pictures import pictures_of
+from cytosepsis.quality.check import check_quality
 
 MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
 
@@ -49,7 +50,7 @@ _PLAN = {
 
 def is_compiled() -> bool:
     """Whether everything that a study needs lies in the cache."""
-    return kernels.is_compiled(kernels.WALK, kernels.DENSITY, kernels.MIXTURE)
+    return kernels.is_compiled(*kernels.STUDY)
 
 
 def is_cached() -> bool:
@@ -78,5 +79,6 @@ def compile_kernels(_: object = None) -> None:
         sample_rows(raw, row_form(raw), most=500)  # part of a file, as of a large one
         for picture in pictures:
             picture.canvas.density()
+        check_quality(raw)
     single_beads(events[:, :2])
     find_peaks(events[:, 2])

@@ -254,7 +254,10 @@ class _Run:
             code_digest=self._code,
             versions=versions(),
             inputs=_inputs(study, outcomes, beads),
-            limits={assay.name: asdict(assay.limits) for assay in study.assays},
+            limits={
+                assay.name: {**asdict(assay.limits), "quality": asdict(assay.quality)}
+                for assay in study.assays
+            },
             digest=self._digest,
             workers=workers,
             n_samples=n_samples,

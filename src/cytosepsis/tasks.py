@@ -19,11 +19,9 @@ from typing import Any, Literal
 from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.codec import encode
 from cytosepsis.gating.adaptive import GivenGate, given_gate
-from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample, Study
+from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Limits, Sample, Study
 from cytosepsis.roots import Root, RootsError, machine_table, path_here
 from cytosepsis.sample import (
-    NO_AIDS,
-    Aids,
     BeadRunResult,
     SampleFailure,
     SampleOutcome,
@@ -54,9 +52,11 @@ _NOT_COMPUTING = frozenset(
         "analysis",
         "analysis_plan",
         "anonymize",
+        "answers",
         "cli",
         "cluster",
         "codec",
+        "cohort_rules",
         "compiling",
         "config",
         "counting",
@@ -65,6 +65,7 @@ _NOT_COMPUTING = frozenset(
         "fcs_write",
         "journal",
         "lock",
+        "panels",
         "quantify",
         "report",
         "reuse",

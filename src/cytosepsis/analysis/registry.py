@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
+from cytosepsis.analysis.cohort import analyze_cohort
+from cytosepsis.analysis.cohort_tables import TABLES as COHORT_TABLES
 from cytosepsis.analysis.control_charts import charts_frames
+from cytosepsis.analysis.troubles import TROUBLE_CODES
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
-from cytosepsis.analysis.visits import visits_frame
 from cytosepsis.protocol import Study
 from cytosepsis.tables.schemas import Table
 
@@ -35,20 +37,16 @@ class Analysis:
     libraries: tuple[str, ...] = ()  # beyond Polars: what it computes with
 
 
-def _cohort(study: Study, tables: Frames) -> Frames:
-    return {"visits": visits_frame(study, tables["samples"], tables["marker_values"])}
-
-
 ANALYSES: dict[str, Analysis] = {
     analysis.name: analysis
     for analysis in (
         Analysis(
             name="cohort",
             purpose="Who is in the study, and which visits took place.",
-            tables=(VISITS,),
+            tables=(*COHORT_TABLES, VISITS),
             reads=("samples", "marker_values"),
-            compute=_cohort,
-            codes=VISIT_CODES,
+            compute=analyze_cohort,
+            codes=TROUBLE_CODES | VISIT_CODES,
         ),
         Analysis(
             name="charts",

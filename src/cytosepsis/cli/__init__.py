@@ -20,6 +20,7 @@ from cytosepsis.cli import (
     compensation_command,
     file_commands,
     init_command,
+    panel_commands,
     plan_commands,
     privacy_commands,
     result_commands,
@@ -45,6 +46,7 @@ app.command()(file_commands.gate)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
+app.add_typer(panel_commands.app, name="panel")
 app.command()(study_commands.simulate)
 app.command()(init_command.init)
 app.command()(privacy_commands.anonymize)

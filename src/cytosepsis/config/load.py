@@ -92,7 +92,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         return ReadStudy(None, {})
     reading = _reading(toml, file, problems)
     windows = _windows(file, problems)
-    patients = read_patients(file, reading)
+    clinical = read_patients(file, reading)
+    patients = clinical.patients
     samples = read_samples(file, reading, groups_of(patients))
     assays = read_assays(file, reading, samples)
     markers, primary = markers_of(file, assays, problems)
@@ -128,6 +129,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         counting_lots=lots_of(file, problems),
         windows=windows,
         patients=patients,
+        later_episodes=clinical.later_episodes,
         measurements=measurements,
         exposures=exposures,
         overrides=overrides,

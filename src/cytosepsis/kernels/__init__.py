@@ -79,6 +79,8 @@ CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 WALK = "walk.walk"
 DENSITY = "density.shortest_interval"
 MIXTURE = "mixture.t_mixture"
+STABILITY = "stability.segments"
+STUDY = (WALK, DENSITY, STABILITY, MIXTURE)  # what a whole study needs
 
 
 def kernel(function: F) -> F:
@@ -120,6 +122,4 @@ def is_compiled(*entries: str) -> bool:
         return True
     if CACHE_FOLDER is None:
         return False
-    return all(
-        any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY, MIXTURE)
-    )
+    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or STUDY)

@@ -52,6 +52,9 @@ def samples_frame(study: Study, readings: Sequence[Reading]) -> pl.DataFrame:
         "day": [r.placement.day for r in readings],
         "review": [r.review for r in readings],
         "acquired_at": [_at(r.result.acquired_at if r.result else None, study) for r in readings],
+        "quality": [
+            r.result.quality.verdict if r.result and r.result.quality else None for r in readings
+        ],
         "file_notes": [";".join(r.result.notes) if r.result else None for r in readings],
         "voltage": [r.result.voltage if r.result else None for r in readings],
         "gain": [r.result.gain if r.result else None for r in readings],
@@ -167,6 +170,8 @@ def abc_frame(readings: Iterable[Reading]) -> pl.DataFrame:
             "abc_gate_sensitivity": [abc.gate_sensitivity for _, abc, _ in rows],
             "gate_purity": [_of_gate(r, abc.population, "purity") for r, abc, _ in rows],
             "gate_overlap": [_of_gate(r, abc.population, "overlap") for r, abc, _ in rows],
+            "abc_all_events": [r.abc_all_events for r, _, _ in rows],
+            "abc_good_events": [r.abc_good_events for r, _, _ in rows],
         },
     )
 
