@@ -35,7 +35,7 @@ from cytosepsis.measure import estimate, summarize
 from cytosepsis.panel import find, kind_of
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
-from cytosepsis.protocol import AbcSettings, Aids, Assay, Sample
+from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Sample
 from cytosepsis.quality.check import check_columns, default_columns
 from cytosepsis.quality.report import QualityReport
 
@@ -146,7 +146,7 @@ class BeadRunResult:
 def analyze_sample(
     sample: Sample,
     assay: Assay,
-    aids: Aids = Aids(),
+    aids: Aids = NO_AIDS,
     *,
     digest: bool = True,
     plots: bool = False,
