@@ -26,6 +26,7 @@ from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
 from cytosepsis.gating.adaptive import Resolved
 from cytosepsis.gating.apply import Populations, find_gates, gate
+from cytosepsis.gating.batch import ENDING
 from cytosepsis.gating.finding import GateFinding
 from cytosepsis.gating.flexing import NARROWER, WIDER, flexed
 from cytosepsis.gating.lowering import Measure
@@ -287,8 +288,9 @@ def _read_plan(path: str, sample: str | None, _stamp: tuple[int, ...]) -> Gating
 
 def _plan(path: str, file_name: str) -> GatingPlan:
     """A plan is read once, and again when it was edited; a workspace holds one for each sample."""
-    found = Path(path).stat() if Path(path).is_file() else None
-    stamp = (found.st_mtime_ns, found.st_size) if found else ()
+    beside = sorted(Path(path).parent.glob(f"*{ENDING}"))  # a plan may lean on one of them
+    read = [Path(path), *beside] if Path(path).is_file() else []
+    stamp = tuple(n for found in map(Path.stat, read) for n in (found.st_mtime_ns, found.st_size))
     try:
         return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, stamp)
     except CytosepsisError as error:

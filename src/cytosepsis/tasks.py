@@ -7,6 +7,7 @@ returns an outcome; it is called in this process, in worker processes or on othe
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -347,9 +348,24 @@ def _content(path: str) -> str:
     suffix = Path(path).suffix.lower()
     stamp = _stamp(path)
     try:
-        return f"{_digest_at(path, stamp)}{suffix}"
+        return f"{_digest_at(path, stamp)}{suffix}{_content_of_batch(path)}"
     except OSError:
         return f"unreadable{suffix}"
+
+
+def _content_of_batch(path: str) -> str:
+    """What the batch reference says that a plan leans on; empty where it names none."""
+    if Path(path).suffix.lower() != ".toml":
+        return ""
+    text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    named = re.search(r"^batch\s*=\s*[\"']([^\"'/\\]+)[\"']", text, re.MULTILINE)
+    if named is None:
+        return ""
+    reference = str(Path(path).parent / named.group(1))
+    try:
+        return f"+{_digest_at(reference, _stamp(reference))}"
+    except OSError:
+        return "+unreadable"
 
 
 @lru_cache(maxsize=64)

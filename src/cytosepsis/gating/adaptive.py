@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import GatingError
+from cytosepsis.gating.batch import Batch, shrunk
 from cytosepsis.gating.clusters import find_cluster, find_densest
 from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing, cut_of
 from cytosepsis.gating.lowering import Measure
@@ -182,7 +183,7 @@ def _found(
             )
         case Densest():
             found = find_densest(*values, fraction=gate.fraction, min_events=gate.min_events)
-    standing, region = _standing(gate, found)
+    standing, region = _standing(gate, found, before.batch)
     kinds: dict[type, Literal["singlet", "threshold", "cluster", "density"]] = {
         Singlet: "singlet",
         Threshold: "threshold",
@@ -199,16 +200,27 @@ def _found(
         n_parent=n_parent,
         region=region,
         numbers=found.numbers,
+        batch_digest=before.batch.digest if before.batch and gate.on_fail == "batch" else None,
     )
 
 
-def _standing(gate: DataDrivenGate, found: Found) -> tuple[Standing, Region | None]:
-    """What stands: what was found where it is usable, else what the plan says."""
-    if found.status in USABLE:
+def _standing(
+    gate: DataDrivenGate, found: Found, batch: Batch | None
+) -> tuple[Standing, Region | None]:
+    """What stands: what was found where it is usable, else what the plan says.
+
+    A gate that leans on the batch is moved towards it by the shrinkage that the batch states.
+    """
+    usual = None
+    if gate.on_fail == "batch" and batch is not None:
+        usual = batch.region(path_of(gate))
+    if found.status in USABLE and found.region is not None:
+        if usual is not None and batch is not None:
+            return "found", shrunk(found.region, usual, batch.shrinkage)
         return "found", found.region
     if gate.on_fail == "reference":
         return "reference", gate.reference
-    return "nothing", None
+    return ("nothing", None) if usual is None else ("batch", usual)
 
 
 # ------------------------------------------------------------------------------ thresholds
