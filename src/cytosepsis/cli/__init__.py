@@ -23,6 +23,8 @@ from cytosepsis.cli import (
     panel_commands,
     plan_commands,
     privacy_commands,
+    quality_command,
+    report_command,
     result_commands,
     study_commands,
 )
@@ -39,10 +41,13 @@ app.command()(study_commands.run)
 app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
+app.command()(result_commands.export_excel)
 app.command()(analysis_commands.cohort)
 app.command()(analysis_commands.charts)
+app.command()(report_command.report)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
+app.command()(quality_command.quality)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
