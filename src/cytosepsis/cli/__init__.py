@@ -24,6 +24,7 @@ from cytosepsis.cli import (
     plan_commands,
     privacy_commands,
     result_commands,
+    statistics_commands,
     study_commands,
 )
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
@@ -40,6 +41,9 @@ app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(analysis_commands.cohort)
+app.command()(statistics_commands.biomarkers)
+app.command()(statistics_commands.candidates)
+app.command()(statistics_commands.exvivo)
 app.command()(analysis_commands.charts)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
