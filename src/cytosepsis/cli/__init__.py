@@ -23,6 +23,7 @@ from cytosepsis.cli import (
     panel_commands,
     plan_commands,
     privacy_commands,
+    quality_command,
     result_commands,
     statistics_commands,
     study_commands,
@@ -47,6 +48,7 @@ app.command()(statistics_commands.exvivo)
 app.command()(analysis_commands.charts)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
+app.command()(quality_command.quality)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)

@@ -7,11 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cytosepsis.counting import PER_UL
 from cytosepsis.errors import Problem, StudyError
 from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import Marker, Measurement, Sample, Study, instant
 from cytosepsis.sample import SampleResult
-from cytosepsis.tables.blood_counts import EX_VIVO, PER_UL
+from cytosepsis.tables.blood_counts import EX_VIVO
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.timepoints import Moment, Placement
 from cytosepsis.units import conversion_factor
