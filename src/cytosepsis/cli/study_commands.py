@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from cytosepsis.cli.terminal import (
     EXIT_UNFORESEEN,
     Format,
     command,
+    processors,
     safe,
     say,
     write_json,
@@ -66,7 +66,7 @@ def run(
             results = run_study(
                 loaded,
                 out,
-                workers=workers or _processors(),
+                workers=workers or processors(),
                 digest=digest,
                 plots=plots,
                 fresh=fresh,
@@ -168,13 +168,6 @@ def simulate(
         simulate_study(folder, settings)
         typer.echo(safe(f"{folder}: study {name!r} with its truth.csv"))
         typer.echo(safe(f"Next: cytosepsis run {folder} --out results"))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _warn(warnings: tuple[str, ...]) -> None:
