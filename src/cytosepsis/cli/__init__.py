@@ -26,6 +26,7 @@ from cytosepsis.cli import (
     quality_command,
     report_command,
     result_commands,
+    statistics_commands,
     study_commands,
 )
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
@@ -43,6 +44,11 @@ app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(result_commands.export_excel)
 app.command()(analysis_commands.cohort)
+app.command()(analysis_commands.trajectories)
+app.command()(analysis_commands.endotypes)
+app.command()(statistics_commands.biomarkers)
+app.command()(statistics_commands.candidates)
+app.command()(statistics_commands.exvivo)
 app.command()(analysis_commands.charts)
 app.command()(report_command.report)
 app.command()(file_commands.inspect)

@@ -118,6 +118,17 @@ def simulate(
     fault: Annotated[
         list[str] | None, typer.Option(help="A fault to build in; may be given several times.")
     ] = None,
+    ex_vivo: Annotated[
+        int, typer.Option(min=0, help="Patients with ex vivo wells, as FCS files.")
+    ] = 0,
+    cohort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Instead: so many patients as tables with known effects, without FCS files.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The study's name.")] = "simulated",
     panel: Annotated[
         str | None,
@@ -136,6 +147,14 @@ def simulate(
             return
         from cytosepsis.simulate import SimulationSettings, simulate_study
 
+        if cohort is not None:
+            from cytosepsis.simulate.cohort import CohortSettings, simulate_cohort
+
+            simulate_cohort(folder, CohortSettings(seed=seed, patients=cohort, name=name))
+            typer.echo(safe(f"{folder}: cohort {name!r} of {cohort} patients, as tables"))
+            typer.echo(safe(f"Next: cytosepsis run {folder} --out results"))
+            return
+
         settings = SimulationSettings(
             seed=seed,
             patients=patients,
@@ -143,6 +162,7 @@ def simulate(
             events=events,
             bead_events=bead_events,
             faults=tuple(fault or ()),
+            ex_vivo=ex_vivo,
             name=name,
         )
         simulate_study(folder, settings)
