@@ -84,8 +84,9 @@ def _control_chart(chart: Sequence[Row]) -> Shown:
     axes.set_title(shortened(title, 62), loc="left", fontsize=7.5, y=1.01)
     axes.set_xlim(-0.6, len(chart) - 0.4)
     axes.set_xticks([0, len(chart) - 1], [_day(chart[0]), _day(chart[-1])])
-    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-        label.set_horizontalalignment(side)
+    first_day, last_day = axes.get_xticklabels()
+    first_day.set_horizontalalignment("left")
+    last_day.set_horizontalalignment("right")
     axes.set_ylabel(shortened(str(first["unit"] or ""), 24))
     axes.tick_params(labelsize=6.5)
     broken = [row for row in chart if row["verdict"] in ("warning", "rejected")]
