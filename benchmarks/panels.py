@@ -26,7 +26,7 @@ DOC = Path(__file__).parents[1] / "docs" / "panels.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 COUNT_TOLERANCE, INTENSITY_TOLERANCE, FRACTION_TOLERANCE = 0.05, 0.05, 2.0
 # Counting needs events: some thousand lymphocytes among fifteen times as many other events.
-EVENTS = {"lymphocyte_subsets": 300_000}
+EVENTS = {"lymphocyte_subsets": 200_000}
 USUAL_EVENTS = 60_000
 
 
