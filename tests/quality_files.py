@@ -19,15 +19,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Events in order: linear values (n, 6) and their times in seconds."""
+    """Events in order: linear values (n, n_channels) and their times in seconds."""
 
     values: Floats
     seconds: Floats
+    names: tuple[str, ...] = NAMES[:-1]
+    stained: tuple[int, ...] = (2, 3, 4, 5)  # columns of fluorescence
 
     def raw(self) -> RawEvents:
         """The same as a file would give it."""
         rows = np.column_stack([self.values, self.seconds])
-        return raw_of(rows, NAMES, keywords={"$TIMESTEP": "1"})
+        return raw_of(rows, (*self.names, "Time"), keywords={"$TIMESTEP": "1"})
 
 
 def clean(seed: int, n: int, *, rate: float = 1_000.0) -> Acquisition:
@@ -118,7 +120,7 @@ def step(run: Acquisition, rng: np.random.Generator) -> Disturbed:
     """A step of 0.3 decade in one channel, up or down, to the end of the file."""
     n = len(run.seconds)
     first = int(rng.uniform(0.15, 0.85) * n)
-    channel = int(rng.integers(FIRST_FLUORESCENCE, 6))
+    channel = int(rng.choice(run.stained))
     decades = np.zeros(n)
     decades[first:] = 0.3 * rng.choice([-1.0, 1.0])
     return _disturbed(_scaled(run, channel, decades), first, n, channel)
@@ -127,16 +129,16 @@ def step(run: Acquisition, rng: np.random.Generator) -> Disturbed:
 def drift(run: Acquisition, rng: np.random.Generator) -> Disturbed:
     """A slow drift of 0.5 decade in one channel over the whole file."""
     n = len(run.seconds)
-    channel = int(rng.integers(FIRST_FLUORESCENCE, 6))
+    channel = int(rng.choice(run.stained))
     decades = np.linspace(0.0, 0.5, n) * rng.choice([-1.0, 1.0])
     return _disturbed(_scaled(run, channel, decades), 0, n, channel)
 
 
 def back_flush(run: Acquisition, rng: np.random.Generator) -> Disturbed:
-    """A back-flush: for a twentieth of the events debris, at half of the rate."""
+    """A back-flush: for a twentieth of the events a quarter of every signal, at half the rate."""
     first, stop = _place(run, rng, 0.05)
     values = run.values.copy()
-    values[first:stop] = clean(int(rng.integers(1 << 30)), stop - first).values * 0.25
+    values[first:stop] *= 0.25
     return _disturbed(_paced(replace(run, values=values), first, stop, 2.0), first, stop)
 
 

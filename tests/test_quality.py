@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import cytosepsis as cs
+from cytosepsis.cli import app
 from cytosepsis.codec import decode, encode
 from cytosepsis.quality.report import CheckResult, QualityReport
 from events import raw_of
@@ -245,7 +248,7 @@ def test_the_report_is_a_record_that_can_be_stored() -> None:
     disturbed = INJECTIONS["back_flush"](clean(3, 5_000), np.random.default_rng(3))
     report = cs.check_quality(disturbed.acquisition.raw())
     assert decode(QualityReport, encode(report)) == report
-    assert len(report.bins) == 50
+    assert len(report.bins) == 100
     assert sum(one.n_events for one in report.bins) == 5_000
     kept = np.zeros(5_000, dtype=bool)
     for first, stop in report.kept():
@@ -259,6 +262,41 @@ def test_the_same_in_other_units_is_judged_the_same() -> None:
     scaled = replace(disturbed, values=disturbed.values * 2.0**-7)
     other = cs.check_quality(scaled.raw(), settings=cs.QualitySettings(checks=("signal",)))
     assert one.checks == other.checks
+
+
+# --- the command
+
+
+def test_the_command_says_where_and_when(tmp_path: Path) -> None:
+    disturbed = INJECTIONS["back_flush"](clean(2, 20_000), np.random.default_rng(2))
+    run = disturbed.acquisition
+    path = tmp_path / "a.fcs"
+    cs.write_fcs(path, np.column_stack([run.values, run.seconds]), pnn=NAMES)
+    (tmp_path / "b.fcs").write_bytes(b"no FCS")
+    shown = CliRunner().invoke(app, ["quality", str(path)])
+    assert shown.exit_code == 0
+    assert "20,000 events · review" in shown.stdout
+    assert "excursion: -0." in shown.stdout
+    told = CliRunner().invoke(
+        app, ["quality", str(path), str(tmp_path / "b.fcs"), "--format", "json"]
+    )
+    assert told.exit_code == 1
+    good, bad = json.loads(told.stdout)
+    assert good["verdict"] == "review"
+    (first, stop), *_ = next(c["flagged"] for c in good["checks"] if c["flagged"])
+    assert abs(first - disturbed.first_event) <= 200
+    assert abs(stop - disturbed.stop_event) <= 200
+    assert bad["error"]["code"]
+
+
+def test_the_command_tells_what_was_not_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.fcs"
+    values = clean(2, 600).values
+    values[:300, 3] = 262_143.0
+    cs.write_fcs(path, values, pnn=NAMES[:-1])
+    shown = CliRunner().invoke(app, ["quality", str(path)])
+    assert "no time" in shown.stdout
+    assert "HLADR-A" in shown.stdout
 
 
 # --- events left out of a file

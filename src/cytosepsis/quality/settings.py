@@ -24,7 +24,7 @@ class QualitySettings:
     # decades between a stretch of events and the file's usual level. Twice the largest wander of
     # undisturbed files that were looked at (docs/quality.md), half of a step of 0.3 decade.
     signal_shift: float = 0.15
-    rate_ratio: float = 1.5  # between a stretch's flow rate and the usual one about it
+    rate_ratio: float = 1.75  # between a stretch's flow rate and the usual one about it
     gap_seconds: float = 1.0  # without an event; longer than chance allows as well
     margin_fraction: float = 0.02  # of events at or above the top of a fluorescence scale
     scatter_margin_fraction: float = 0.10  # the same of scatter, whose scale clumps leave

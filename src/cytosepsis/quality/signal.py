@@ -25,10 +25,8 @@ from cytosepsis.quality.trace import PROBABILITIES, Trace
 PENALTY = 30.0
 _SURE = 4.0  # standard errors that a segment's level has to differ by, beside the limit
 _LEAST_BINS = 2  # in a stretch: one bin alone may have another mix of cells by chance
-# A drift: its size in limits, its length in files, and the largest part that one step may make up.
-_DRIFT = 1.5
-_LONG = 0.2
-_MOST_OF_IT = 0.6
+_DRIFT = 2.0  # limits that a drift is at least large: clean files wander by up to 1.7
+_SLOW = 0.15  # part of the file in which the middle three fifths of a drift are made; more: a drift
 _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 
 Floats = NDArray[np.float64]
@@ -72,7 +70,7 @@ def check_signal(trace: Trace, index: int, pnn: str, settings: QualitySettings) 
     series = _series(trace, index)
     sizes = _sizes(series, settings.signal_shift)
     runs = _runs(series, sizes, settings.signal_shift)
-    drift = _drift(series, sizes, settings.signal_shift)
+    drift = _drift(series, settings.signal_shift)
     flagged = joined(
         (int(trace.edges[series.bins[run.start]]), int(trace.edges[series.bins[run.stop - 1] + 1]))
         for run in runs
@@ -100,7 +98,7 @@ def _windows(
     """What is odd, in order: a drift, and the runs that are not part of it."""
     found: list[tuple[Kind, _Run]] = [] if drift is None else [("drift", drift)]
     for run in runs:
-        if drift is not None and drift.start <= run.start and run.stop <= drift.stop:
+        if drift is not None and _shared(run, drift) > 0.5 * (run.stop - run.start):
             continue
         at_end = run.start == 0 or run.stop == len(series.levels)
         found.append(("step" if at_end else "excursion", run))
@@ -110,16 +108,27 @@ def _windows(
     )
 
 
+def _shared(run: _Run, other: _Run) -> int:
+    """How many places two stretches have in common."""
+    return max(0, min(run.stop, other.stop) - max(run.start, other.start))
+
+
 def _status(trace: Trace, index: int, settings: QualitySettings) -> CheckStatus:
     n_values = trace.n_events - int(trace.n_nan[index])
     if n_values < settings.min_events:
         return "few_events" if trace.n_events < settings.min_events else "not_a_number"
     if trace.least[index] == trace.most[index]:
         return "constant"
-    quantiles = trace.quantiles[:, index]
-    if np.all(quantiles[1:, 0] > quantiles[:-1, -1]):
+    if _counts(trace.quantiles[:, index]):
         return "counter"
     return "not_a_number" if trace.n_nan[index] else "ok"
+
+
+def _counts(quantiles: Floats) -> bool:
+    """Whether a column counts the events up: it only rises, and no bin holds much of its range."""
+    low, middle, high = quantiles[:, 0], quantiles[:, 2], quantiles[:, -1]
+    rises = bool(np.all(np.diff(middle) > -np.abs(middle[1:]) / 32.0))  # as fine as the cells are
+    return rises and float(np.median(high - low)) < 0.1 * float(middle[-1] - middle[0])
 
 
 def _series(trace: Trace, index: int) -> _Series:
@@ -195,56 +204,28 @@ def _runs(series: _Series, sizes: Floats, limit: float) -> list[_Run]:
     return runs
 
 
-def _drift(series: _Series, sizes: Floats, limit: float) -> _Run | None:
-    """A slow change in one direction, the largest of them: it is told apart from a step.
+def _drift(series: _Series, limit: float) -> _Run | None:
+    """A slow change in one direction, told apart from a step by how long it takes; or None.
 
-    A run of at least three segments whose levels only rise, or only fall, over a good part of the
-    file, without one step that makes up most of it.
+    On the running median of the quantile that moves most but one: between the times at which a
+    fifth and four fifths of the change are made, more of the file passes than in a step. Begin and
+    end are where a straight line through these two times reaches its ends.
     """
-    steps = np.diff(sizes)
-    best: _Run | None = None
-    first = 0
-    while first < len(steps):
-        last = first
-        while last + 1 < len(steps) and steps[last + 1] * steps[first] > 0:
-            last += 1
-        run = steps[first : last + 1]
-        size = float(run.sum())
-        if len(run) >= 2 and np.abs(run).max() <= _MOST_OF_IT * abs(size):
-            start, stop = _drifting(series, first, last + 1)
-            is_long = stop - start >= _LONG * len(series.levels)
-            if is_long and abs(size) >= _DRIFT * limit and (not best or abs(size) > abs(best.size)):
-                best = _Run(start, stop, size)
-        first = last + 1
-    return best
-
-
-def _drifting(series: _Series, first: int, last: int) -> tuple[int, int]:
-    """Places where segments `first` to `last` begin and end to drift: level ends are left out.
-
-    A straight slope is cut into segments inside of which the level changes by as much as from one
-    to the next; inside a level end it changes by far less.
-    """
-    means = series.means
-    chosen = int(np.argsort(np.abs(means[last] - means[first]), kind="stable")[-2])
-    values = series.levels[:, chosen]
-    while last - first > 1:
-        step = abs(means[first + 1, chosen] - means[first, chosen])
-        if _change(values[series.starts[first] : series.stops[first]]) >= 0.4 * step:
-            break
-        first += 1
-    while last - first > 1:
-        step = abs(means[last, chosen] - means[last - 1, chosen])
-        if _change(values[series.starts[last] : series.stops[last]]) >= 0.4 * step:
-            break
-        last -= 1
-    return int(series.starts[first]), int(series.stops[last])
-
-
-def _change(values: Floats) -> float:
-    """How far a straight line through the values rises or falls over their length."""
-    if len(values) < 3:
-        return math.inf
-    places = np.arange(len(values), dtype=np.float64)
-    places -= places.mean()
-    return abs(float((places * values).sum() / (places**2).sum())) * len(values)
+    n = len(series.levels)
+    width = max(4, n // 10) // 2 * 2 + 1
+    padded = np.pad(series.levels, ((width // 2, width // 2), (0, 0)), mode="reflect")
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
+    chosen = int(np.argsort(np.ptp(smooth, axis=0), kind="stable")[-2])
+    levels = smooth[:, chosen]
+    size = float(np.ptp(levels))
+    if size < max(_DRIFT * limit, 2.5 * _SURE * float(series.noise[chosen]) / math.sqrt(width)):
+        return None
+    rises = int(np.argmin(levels)) < int(np.argmax(levels))
+    made = (levels - levels.min()) / size if rises else (levels.max() - levels) / size
+    late = int(np.flatnonzero(made >= 0.8)[0])
+    early = int(np.flatnonzero(made[: late + 1] <= 0.2)[-1]) if (made[:late] <= 0.2).any() else 0
+    taken = late - early
+    if taken < _SLOW * n:
+        return None
+    start, stop = max(0, round(early - taken / 3.0)), min(n, round(late + taken / 3.0) + 1)
+    return _Run(start, stop, size if rises else -size)

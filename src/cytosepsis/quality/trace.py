@@ -15,7 +15,7 @@ from cytosepsis.kernels import stability
 from cytosepsis.panel import time_column
 
 MOST_BINS = 200
-BIN_EVENTS = 100  # or more, of files that fill MOST_BINS with them
+BIN_EVENTS = 50  # or more, of files that fill MOST_BINS with them
 FEWEST_BINS = 20  # of files with fewer events, down to 25 in a bin
 COUNTED_EVENTS = 500  # of each channel in a bin; of more, one of so many is counted
 PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
