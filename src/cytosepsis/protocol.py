@@ -16,8 +16,10 @@ from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
+from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
+from cytosepsis.trajectory_rules import EndotypeRules, TrajectoryRules
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -142,6 +144,17 @@ class Sample:
     blood_volume_ul: float | None = None
     bead_volume_ul: float | None = None
     extra: tuple[tuple[str, str | None], ...] = ()  # further columns, carried through
+
+
+@dataclass(frozen=True, slots=True)
+class Aids:
+    """What the gates of one sample draw on besides its own file."""
+
+    controls: tuple[Sample, ...] = ()  # its control tubes, for thresholds of `method = "control"`
+    given: tuple[GivenGate, ...] = ()  # gates that a reviewer has placed
+
+
+NO_AIDS = Aids()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +306,8 @@ class Study:
     # Further rows of patients who were admitted again, each with an `episode_id` of its own.
     later_episodes: tuple[Patient, ...] = ()
     cohort: CohortRules = field(default_factory=CohortRules)
+    trajectories: TrajectoryRules = field(default_factory=TrajectoryRules)
+    endotypes: EndotypeRules = field(default_factory=EndotypeRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None
@@ -347,7 +362,9 @@ def hours_between(earlier: datetime, later: datetime, timezone: str | None = Non
 
 __all__ = [
     "DAY_COLUMNS",
+    "NO_AIDS",
     "AbcSettings",
+    "Aids",
     "Assay",
     "BeadRun",
     "ChartSettings",
