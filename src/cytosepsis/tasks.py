@@ -81,6 +81,7 @@ _NOT_COMPUTING = frozenset(
         "tables",
         "tasks",
         "trace",
+        "trajectory_rules",
         "units",
         "verify",
         "workers",
