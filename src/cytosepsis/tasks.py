@@ -64,6 +64,7 @@ _NOT_COMPUTING = frozenset(
         "engines",
         "export",
         "fcs_write",
+        "gate_learning",
         "journal",
         "lock",
         "panels",
