@@ -37,6 +37,7 @@ from cytosepsis.protocol import (
     ChartSettings,
     Measurement,
     Patient,
+    Reagent,
     Sample,
     Study,
     Window,
@@ -138,6 +139,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         outcomes=outcomes,
         analyses=analyses,
         control_charts=ChartSettings(**file.given("control_charts")),
+        reagents=tuple(Reagent(name, **table.given()) for name, table in file.reagents.items()),
+        experiment=tuple(file.given("experiment").items()),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),
         **file.study.given(
