@@ -93,14 +93,14 @@ def miflowcyt_record(
         _variables(study, made["1.3"]),
         Item("2.4", "Fluorescence reagents", rows=tuple(_reagents(study)), where="[reagents.NAME]"),
         _models(files),
-        _detectors(files, "3.3.4", "Optical filters", ("F", "L")),
-        _detectors(files, "3.3.5", "Optical detectors", ("T", "V", "G", "E", "R")),
+        _detectors(study, files, "3.3.4", "optical_filters", ("F", "L")),
+        _detectors(study, files, "3.3.5", "optical_detectors", ("T", "V", "G", "E", "R")),
         _list_mode(study, files),
         Item("4.2", "Compensation", rows=tuple(_compensation(study, files)), where="[assays.*]"),
         Item("4.3", "Data transformation", rows=tuple(_scales(study))),
         Item("4.4.1", "Gates", rows=tuple(_gates(study))),
         _statistics(found),
-        _boundaries(found),
+        _boundaries(study, found),
     ):
         made[item.number] = item
     return tuple(sorted(made.values(), key=lambda item: _rank(item.number)))
@@ -114,7 +114,7 @@ def miflowcyt_markdown(study: Study, record: Sequence[Item]) -> str:
             continue
         lines += [f"## {item.number} {item.name}", ""]
         if item.text:
-            lines += [item.text, ""]
+            lines += [_cell(item.text), ""]
         if item.rows:
             lines += [*_table(item.rows), ""]
     missing = [item for item in record if item.is_missing]
@@ -205,8 +205,11 @@ _OF_DETECTOR: dict[str, tuple[str, Callable[[RawEvents, int], str]]] = {
 }
 
 
-def _detectors(files: Sequence[_File], number: str, name: str, wanted: Sequence[str]) -> Item:
+def _detectors(
+    study: Study, files: Sequence[_File], number: str, key: str, wanted: Sequence[str]
+) -> Item:
     """Each detector of each cytometer, with every setting that was met."""
+    name = key.replace("_", " ").capitalize()
     rows = []
     for cytometer, raws in _by_cytometer(files).items():
         detectors = dict.fromkeys(p.pnn for raw in raws for p in raw.parameters if not p.is_time)
@@ -216,13 +219,15 @@ def _detectors(files: Sequence[_File], number: str, name: str, wanted: Sequence[
                 title: _counted(say(raw, n) for raw, n in at)
                 for title, say in (_OF_DETECTOR[letter] for letter in wanted)
             }
+            # An amplifier and a range every file has: alone they are no description.
             if any(values[_OF_DETECTOR[letter][0]] for letter in wanted[:3]):
                 stains = _counted(raw.pns[n - 1] for raw, n in at)
                 rows.append(
                     {"cytometer": cytometer, "detector": detector, "stain": stains, **values}
                 )
-    where = "the files do not say it ($PnF, $PnL, $PnT, $PnV); write it into [experiment]"
-    return Item(number, name, rows=tuple(rows), where=where)
+    text = dict(study.experiment).get(key, "")
+    where = f"the files do not say it; [experiment] {key}"
+    return Item(number, name, text, tuple(rows), where)
 
 
 def _list_mode(study: Study, files: Sequence[_File]) -> Item:
@@ -287,7 +292,7 @@ def _scales(study: Study) -> Iterator[Row]:
     for assay, plan in _plans(study):
         axes = dict.fromkeys(axis for gate in plan for axis in axes_of(gate))
         for axis in axes:
-            scale = "linear" if axis.transform is None else repr(axis.transform)
+            scale = "linear" if axis.transform is None else _scale(axis.transform)
             yield {"assay": assay.name, "channel": _axis_name(axis), "scale": scale}
 
 
@@ -301,6 +306,14 @@ def _gates(study: Study) -> Iterator[Row]:
                 "channels": " × ".join(_axis_name(axis) for axis in axes_of(gate)),
                 "place": _place(gate),
             }
+
+
+def _scale(transform: object) -> str:
+    """A transform with the parameters that are set."""
+    fields = transform.__dataclass_fields__  # type: ignore[attr-defined]
+    values = ((name, getattr(transform, name)) for name in fields)
+    given = ", ".join(f"{name} {_short(value)}" for name, value in values if value is not None)
+    return f"{type(transform).__name__.lower()} ({given})"
 
 
 def _axis_name(axis: Axis) -> str:
@@ -384,17 +397,24 @@ def _statistics(results: Results | None) -> Item:
     return Item("4.4.2", "Gate statistics", rows=tuple(rows), where="give the results folder")
 
 
-def _boundaries(results: Results | None) -> Item:
+def _boundaries(study: Study, results: Results | None) -> Item:
     """Gates that were found or placed in single samples; those of the plan stand in 4.4.1."""
     name = "Gate boundaries"
-    if results is None or "gates" not in results.tables or results.table("gates").is_empty():
-        return Item("4.4.3", name, "Those of 4.4.1 hold for every sample.")
-    counts = results.table("gates").group_by("path", "gate_status", maintain_order=True).len()
+    has_table = results is not None and "gates" in results.tables
+    counts = (
+        results.table("gates").group_by("path", "gate_status", maintain_order=True).len()
+        if results is not None and has_table
+        else pl.DataFrame()
+    )
+    if counts.is_empty():
+        driven = any(plan.data_driven for _, plan in _plans(study))
+        fixed = "Those of 4.4.1 hold for every sample."
+        return Item("4.4.3", name, "" if driven else fixed, where="give the results folder")
     rows = [
         {"population": path, "status": status, "samples": str(n)}
         for path, status, n in counts.iter_rows()
     ]
-    text = "Data-driven gates: where each lay in each sample stands in the table `gates`."
+    text = "Where each of these gates lay in each sample stands in the table gates."
     return Item("4.4.3", name, text, tuple(rows))
 
 

@@ -321,6 +321,8 @@ class ExperimentTable(SectionTable):
     fluidics: Text | None = None
     light_sources: Text | None = None
     excitation_optics: Text | None = None
+    optical_filters: Text | None = None
+    optical_detectors: Text | None = None
     optical_paths: Text | None = None
 
 
