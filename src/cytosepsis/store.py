@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 from cytosepsis.errors import StoreError
 from cytosepsis.journal import Journal
 from cytosepsis.lock import Lock
-from cytosepsis.table_files import SUFFIXES, TEMPORARY, write_frame, write_whole
+from cytosepsis.table_files import SUFFIXES, TEMPORARY, Write, write_all, write_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -171,7 +171,8 @@ class Store:
     def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed.
 
-        `run.json` goes first: while tables of two runs lie side by side it vouches for none.
+        `run.json` goes first: while tables of two runs lie side by side it vouches for none. Their
+        names enter the journal with its next commit.
         """
         self._lock.check(now=True)
         try:
@@ -183,7 +184,6 @@ class Store:
         for name in set(earlier) - set(tables):
             self._remove_table(name)
         self.journal.set_fact("tables", json.dumps(sorted(tables)))
-        self.journal.commit()
 
     def write_run(self, run: RunRecord) -> Results:
         """`run.json`, last of all: it says that the tables beside it are complete.
@@ -331,9 +331,13 @@ class Store:
         return tuple(table for record in records.values() for table in record.tables)
 
     def _write_frames(self, tables: Mapping[str, pl.DataFrame]) -> None:
-        for name, table in tables.items():
-            for suffix in SUFFIXES:
-                self._write(f"{name}{suffix}", partial(write_frame, table, suffix))
+        self._write(
+            {
+                f"{name}{suffix}": partial(write_frame, table, suffix)
+                for name, table in tables.items()
+                for suffix in SUFFIXES
+            }
+        )
 
     def _write_analyses(self, records: Mapping[str, AnalysisRecord]) -> None:
         plain = {name: dataclasses.asdict(record) for name, record in sorted(records.items())}
@@ -341,15 +345,15 @@ class Store:
 
     def _write_json(self, name: str, document: object) -> None:
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        self._write(name, lambda file: file.write(text.encode()))
+        self._write({name: lambda file: file.write(text.encode())})
 
     def _remove_table(self, name: str) -> None:
         for suffix in SUFFIXES:
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
-    def _write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
+    def _write(self, files: Mapping[str, Write]) -> None:
         try:
-            write_whole(self.folder / name, write)
+            write_all(self.folder, files)
         except OSError as error:
             raise self._cannot_write(error) from error
 

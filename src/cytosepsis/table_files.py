@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -14,6 +14,8 @@ from cytosepsis.errors import StoreError
 
 if TYPE_CHECKING:
     import polars as pl
+
+Write = Callable[[IO[bytes]], object]
 
 SUFFIXES = (".parquet", ".csv")
 TEMPORARY = ".writing-"  # begins the name of what is not yet whole
@@ -40,7 +42,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
 
 def csv_text(table: pl.DataFrame) -> str:
     """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
-    text: str = _without_nan(table).with_columns(_defused()).write_csv()
+    text: str = table.with_columns(_without_nan(), _defused()).write_csv()
     return text
 
 
@@ -49,13 +51,13 @@ def write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
     if suffix == ".csv":
         file.write(csv_text(table).encode())
     else:
-        _without_nan(table).write_parquet(file)
+        table.with_columns(_without_nan()).write_parquet(file)
 
 
-def _without_nan(table: pl.DataFrame) -> pl.DataFrame:
+def _without_nan() -> pl.Expr:
     import polars.selectors as cs
 
-    return table.with_columns(cs.float().fill_nan(None))
+    return cs.float().fill_nan(None)
 
 
 def _defused() -> pl.Expr:
@@ -67,19 +69,32 @@ def _defused() -> pl.Expr:
     return pl.when(risky).then("'" + text).otherwise(text).name.keep()
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_whole(path: Path, write: Write) -> None:
     """Write beside the place, synchronise, rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    write_all(path.parent, {path.name: write})
+
+
+def write_all(folder: Path, files: Mapping[str, Write]) -> None:
+    """Write several files of a folder, each whole or not at all.
+
+    All are on the disk before the first takes its place, so that they change together as nearly
+    as a file system allows, and the folder is synchronised once.
+    """
+    waiting = {name: folder / f"{TEMPORARY}{name}" for name in files}
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for name, write in files.items():
+            with waiting[name].open("wb") as file:
+                write(file)
+        for temporary in waiting.values():
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+        for name, temporary in waiting.items():
+            temporary.replace(folder / name)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in waiting.values():
+            temporary.unlink(missing_ok=True)
         raise
-    _synchronise_folder(path.parent)
+    _synchronise_folder(folder)
 
 
 def _synchronise_folder(folder: Path) -> None:

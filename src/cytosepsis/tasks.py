@@ -62,6 +62,7 @@ _NOT_COMPUTING = frozenset(
         "fcs_write",
         "journal",
         "lock",
+        "own_process",
         "quantify",
         "report",
         "reuse",
