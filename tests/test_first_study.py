@@ -18,6 +18,7 @@ from cytosepsis.errors import CytosepsisError, StudyError
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.first_study import FILL_IN, InitOptions, draft_study, write_first_study
 from cytosepsis.first_study.names import compile_pattern, guess_pattern, read_name, windows
+from cytosepsis.study import run_study
 
 HERE = Path(__file__).parent
 SAMPLE_FCS = HERE.parent / "sample_fcs" / "fcs"
@@ -69,7 +70,18 @@ def test_the_study_it_writes_runs_after_the_lot_is_filled_in(tmp_path):
     fill_in(tmp_path, "SIM-01", "512, 5430, 24100, 62300")
 
     assert not [p for p in check_study(tmp_path) if p.severity == "error"]
-    assert len(load_study(tmp_path).samples) == 23
+    study = load_study(tmp_path)
+    assert len(study.samples) == 23
+    abc = run_study(study, out=tmp_path / "results").table("abc")
+    truth = {row["sample_id"]: row for row in rows(SAMPLE_FCS.parent / "truth.csv")}
+    found = {Path(i).name: v for i, v in zip(abc["sample_id"], abc["abc"], strict=True)}
+    errors = [
+        abs(found[name] / float(row["sample_abc"]) - 1)
+        for name, row in truth.items()
+        if found.get(name)
+    ]
+    assert len(errors) == 23
+    assert np.median(errors) < 0.05
 
 
 def test_every_guess_is_marked(draft, tmp_path):

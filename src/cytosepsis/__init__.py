@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
+    from cytosepsis.quality.check import check_quality
+    from cytosepsis.quality.report import QualityReport
+    from cytosepsis.quality.settings import QualitySettings
+    from cytosepsis.report.build import Report, write_report
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -85,6 +89,10 @@ _HOMES = {
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
+    "quality.check": ("check_quality",),
+    "quality.report": ("QualityReport",),
+    "quality.settings": ("QualitySettings",),
+    "report.build": ("Report", "write_report"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (
@@ -122,7 +130,10 @@ __all__ = [
     "Populations",
     "Problem",
     "Progress",
+    "QualityReport",
+    "QualitySettings",
     "RawEvents",
+    "Report",
     "Results",
     "Sample",
     "SampleFailure",
@@ -136,6 +147,7 @@ __all__ = [
     "__version__",
     "analyze_results",
     "analyze_sample",
+    "check_quality",
     "check_study",
     "count_with_beads",
     "count_with_blood_count",
@@ -155,6 +167,7 @@ __all__ = [
     "spillover_of",
     "write_fcs",
     "write_gatingml",
+    "write_report",
 ]
 
 

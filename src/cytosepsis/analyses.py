@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from cytosepsis.protocol import Study
 
 # What decides an analysis, of ours.
-_CODE = ("analysis", "statistics", "tables", "quantify", "protocol.py", "analysis_plan.py")
+_CODE = (
+    *("analysis", "statistics", "tables", "quantify"),
+    *("protocol.py", "analysis_plan.py", "cohort_rules.py", "answers.py", "units.py"),
+)
 
 
 @dataclass(frozen=True, slots=True)

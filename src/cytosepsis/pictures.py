@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cytosepsis.bead_scatter import scatter_columns, single_beads
-from cytosepsis.calibration import top_of_scale
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.densities import Canvas, Density, Outline, Scale
 from cytosepsis.fcs import RawEvents
@@ -41,7 +40,7 @@ from cytosepsis.transforms import Logicle, Transform
 Roles = Mapping[str, Sequence[str]]
 Key = tuple[str, tuple[Axis, ...]]  # a population and the axes it is seen on
 
-SINGLE_BEADS = f"{ROOT}/single_beads"  # as `bead_scatter` finds them
+SINGLE_BEADS = f"{ROOT}/single beads"  # as `bead_scatter` finds them
 N_BEAD_BINS = 512  # levels are narrow: a CV of 2 % is a hundredth of a decade
 
 # For intensities that no gate looks at: four and a half decades, half of one around zero.
@@ -113,7 +112,7 @@ def bead_densities(raw: RawEvents, column: int) -> tuple[Density, ...]:
         if not single.all():
             path, shown = SINGLE_BEADS, shown[single]
     name = raw.pnn[column]
-    transform = _logicle(top_of_scale(raw, column))
+    transform = _logicle(raw.parameters[column].top_of_scale)
     canvas = Canvas(path, [Scale(name, transform, name)], n_bins=N_BEAD_BINS)
     canvas.add([shown])
     return (*pictures, canvas.density())
@@ -125,7 +124,7 @@ def _sketches(plan: GatingPlan) -> dict[Key, _Sketch]:
         axes = axes_of(gate)[:2]
         if not axes:
             continue
-        mirrored = (gate.parent, axes[::-1]) in sketches
+        mirrored = (gate.parent, axes) not in sketches and (gate.parent, axes[::-1]) in sketches
         sketch = sketches.setdefault((gate.parent, axes[::-1] if mirrored else axes), _Sketch())
         outline = _outline(gate)
         sketch.outlines.append(_mirror(outline) if mirrored else outline)
@@ -217,14 +216,14 @@ class _AxisReader:
                 if axis.channel == measure.channel and axis.transform and axis.ratio is None:
                     return axis.transform
         column = self._column(Axis(measure.channel))
-        top = None if column is None else top_of_scale(self.raw, column)
+        top = None if column is None else self.raw.parameters[column].top_of_scale
         return _logicle(top)
 
     def _reach(self, column: int) -> float | None:
         parameter = self.raw.parameters[column]
         if parameter.is_time:
             return None
-        top = top_of_scale(self.raw, column)
+        top = self.raw.parameters[column].top_of_scale
         return None if top is None else top + 1.0
 
     def _column(self, axis: Axis) -> int | None:

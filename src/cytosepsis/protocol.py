@@ -14,7 +14,10 @@ from zoneinfo import ZoneInfo
 
 from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
+from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
+from cytosepsis.gating.adaptive import GivenGate
+from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
 
 Statistic = Literal["median", "geometric_mean"]
@@ -91,6 +94,7 @@ class Assay:
     limits: Limits = field(default_factory=Limits)
     statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
     truncated: Literal["refuse", "allow"] = "refuse"  # files that are shorter than they say
+    quality: QualitySettings = field(default_factory=QualitySettings)
     counting: CountingSettings | None = None  # None: the assay gives no counts
 
 
@@ -142,6 +146,17 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Aids:
+    """What the gates of one sample draw on besides its own file."""
+
+    controls: tuple[Sample, ...] = ()  # its control tubes, for thresholds of `method = "control"`
+    given: tuple[GivenGate, ...] = ()  # gates that a reviewer has placed
+
+
+NO_AIDS = Aids()
+
+
+@dataclass(frozen=True, slots=True)
 class BeadRun:
     """One row of the bead sheet: one bead acquisition."""
 
@@ -165,7 +180,21 @@ class Patient:
     shock_onset_has_time: bool = True
     age: float | None = None
     group: Group | None = None
+    icu_admission: datetime | None = None
+    extracorporeal_date: datetime | None = None  # of the last extracorporeal circulation
     values: tuple[tuple[str, str | None], ...] = ()  # further columns, as text
+
+
+# Columns of the clinical sheet on the scale of the timepoints: numbers, wherever they stand.
+DAY_COLUMNS = (
+    "followup_days",
+    "death_day",
+    "icu_discharge_day",
+    "infection_day",
+    "fungal_day",
+    "cmv_day",
+    "hsv_day",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +302,9 @@ class Study:
     markers: tuple[Marker, ...] = ()
     primary_marker: str | None = None
     outcomes: tuple[Outcome, ...] = ()
+    # Further rows of patients who were admitted again, each with an `episode_id` of its own.
+    later_episodes: tuple[Patient, ...] = ()
+    cohort: CohortRules = field(default_factory=CohortRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None
@@ -326,7 +358,10 @@ def hours_between(earlier: datetime, later: datetime, timezone: str | None = Non
 
 
 __all__ = [
+    "DAY_COLUMNS",
+    "NO_AIDS",
     "AbcSettings",
+    "Aids",
     "Assay",
     "BeadRun",
     "ChartSettings",

@@ -20,9 +20,13 @@ from cytosepsis.cli import (
     compensation_command,
     file_commands,
     init_command,
+    panel_commands,
     plan_commands,
     privacy_commands,
+    quality_command,
+    report_command,
     result_commands,
+    statistics_commands,
     study_commands,
 )
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
@@ -38,13 +42,20 @@ app.command()(study_commands.run)
 app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
+app.command()(result_commands.export_excel)
 app.command()(analysis_commands.cohort)
+app.command()(statistics_commands.biomarkers)
+app.command()(statistics_commands.candidates)
+app.command()(statistics_commands.exvivo)
 app.command()(analysis_commands.charts)
+app.command()(report_command.report)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
+app.command()(quality_command.quality)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
+app.add_typer(panel_commands.app, name="panel")
 app.command()(study_commands.simulate)
 app.command()(init_command.init)
 app.command()(privacy_commands.anonymize)

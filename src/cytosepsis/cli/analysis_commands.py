@@ -29,11 +29,26 @@ def cohort(
     """Say who is in the study and why, and which visits took place."""
     with command():
         done = analyzed(results, study, "cohort", format)
-        if format == "table":
-            visits = done.tables["visits"]
-            missed = visits.filter(visits["status"] != "drawn")
-            shown = ["patient_id", "timepoint", "status", "reason"]
-            show_frame("visits without a value", missed, shown, file="visits.csv")
+        if format != "table":
+            return
+        flow = done.tables["cohort_flow"]
+        shown = ["stage", "rule", "timepoint", "n", "n_any", "n_left", "meaning"]
+        show_frame("The cohort, step by step", flow, shown, file="cohort_flow.csv")
+        patients = done.tables["cohort"]
+        typer.echo(f"Steroid rule: {' / '.join(patients['steroid_rule'].unique())}")
+        typer.echo("")
+        excluded = patients.filter(patients["verdict"] == "exclude")
+        show_frame("Excluded", excluded, ["patient_id", "reasons"], file="cohort.csv")
+        unknown = patients.filter(patients["verdict"] == "unknown")
+        show_frame("Not known", unknown, ["patient_id", "unknown_rules"], file="cohort.csv")
+        shown = ["patient_id", "sheet", "column", "found", "message"]
+        show_frame(
+            "To put right", done.tables["cohort_problems"], shown, file="cohort_problems.csv"
+        )
+        visits = done.tables["visits"]
+        missed = visits.filter(visits["status"] != "drawn")
+        shown = ["patient_id", "timepoint", "status", "reason"]
+        show_frame("Visits without a value", missed, shown, file="visits.csv")
 
 
 def charts(
@@ -83,7 +98,7 @@ def show_frame(title: str, frame: pl.DataFrame, columns: list[str], *, file: str
     if frame.is_empty():
         return
     rows = frame.select(columns).head(MAX_ROWS)
-    show_table(f"{title}: {frame.height}", columns, rows.iter_rows())
+    show_table(f"{title} ({frame.height})", columns, rows.iter_rows())
     if frame.height > MAX_ROWS:
         typer.echo(safe(f"  … and {frame.height - MAX_ROWS} more: see {file}"))
     typer.echo("")

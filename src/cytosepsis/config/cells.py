@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from cytosepsis.answers import NUMBER, yes_or_no
 from cytosepsis.config.clock import Clock
 from cytosepsis.config.places import OutsideError, Places
 from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.errors import StudyError
 from cytosepsis.sheets import Row, Sheet, read_sheet
 
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-_YES = ("yes", "oui", "true", "1", "y", "o")
-_NO = ("no", "non", "false", "0", "n")
 _MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
 
 
@@ -162,10 +160,10 @@ class Cells:
         text = self.row.cells.get(column)
         if text is None:
             return None
-        word = text.casefold()
-        if word not in (*_YES, *_NO):
+        answer = yes_or_no(text)
+        if answer is None:
             self.error(column, f"found {text!r}; wanted yes or no.")
-        return word in _YES
+        return answer
 
     def path(self, column: str) -> str:
         """Where the path of a cell leads; an empty text where there is none, or it leads out."""
@@ -184,7 +182,7 @@ class Cells:
         return tuple((c, self.row.cells[c]) for c in self.sheet.columns if c not in skip)
 
     def _parsed(self, column: str, text: str) -> float | None:
-        if not _NUMBER.fullmatch(text):
+        if not NUMBER.fullmatch(text):
             hint = " Leave it empty where it is unknown." if text.casefold() in _MISSING else ""
             self.error(column, f"found {text!r}; wanted a number.{hint}")
             return None
@@ -207,7 +205,7 @@ def point_decimals(sheet: Sheet, column: str) -> Mapping[int, str]:
     Empty where any cell of the column is no number, or none has a decimal comma.
     """
     cells = {row.number: row.cells[column] for row in sheet.rows if row.cells[column] is not None}
-    if not all(_NUMBER.fullmatch(str(cell)) for cell in cells.values()):
+    if not all(NUMBER.fullmatch(str(cell)) for cell in cells.values()):
         return {}
     if not any("," in str(cell) for cell in cells.values()):
         return {}

@@ -13,7 +13,7 @@ from cytosepsis.config.analysis_sections import Known, read_analyses
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
-from cytosepsis.config.counting import lots_of
+from cytosepsis.config.counting import check_blood_counts, lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.outcomes import outcomes_of
 from cytosepsis.config.patient_sheets import (
@@ -92,7 +92,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         return ReadStudy(None, {})
     reading = _reading(toml, file, problems)
     windows = _windows(file, problems)
-    patients = read_patients(file, reading)
+    clinical = read_patients(file, reading)
+    patients = clinical.patients
     samples = read_samples(file, reading, groups_of(patients))
     assays = read_assays(file, reading, samples)
     markers, primary = markers_of(file, assays, problems)
@@ -100,6 +101,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     if runs is not None:
         check_bead_runs(samples, runs, file, reading)
     measurements = read_measurements(file, reading)
+    check_blood_counts(
+        [read.assay for read in assays.values()], [m.name for m in measurements], file, problems
+    )
     exposures = read_exposures(file, reading)
     overrides = read_overrides(
         file,
@@ -128,6 +132,7 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         counting_lots=lots_of(file, problems),
         windows=windows,
         patients=patients,
+        later_episodes=clinical.later_episodes,
         measurements=measurements,
         exposures=exposures,
         overrides=overrides,

@@ -3,60 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
+from cytosepsis.cohort_rules import RULES
 from cytosepsis.config.cells import Cells, Reading, point_decimals
 from cytosepsis.config.clock import precedes
 from cytosepsis.config.problems import listed, nearest
 from cytosepsis.config.sample_sheets import GROUPS
 from cytosepsis.config.study_file import FILE, StudyFile, key_path
-from cytosepsis.protocol import Exposure, Group, Measurement, Patient
+from cytosepsis.protocol import DAY_COLUMNS, Exposure, Group, Measurement, Patient, instant
 from cytosepsis.sheets import Sheet
+from cytosepsis.units import conversion_factor
 
-CLINICAL_COLUMNS = ("patient_id", "shock_onset", "age", "group")
-# Days on the scale of the timepoints: numbers, wherever they stand.
-DAY_COLUMNS = (
-    "followup_days",
-    "death_day",
-    "icu_discharge_day",
-    "infection_day",
-    "fungal_day",
-    "cmv_day",
-    "hsv_day",
+CLINICAL_COLUMNS = (
+    *("patient_id", "shock_onset", "age", "group"),
+    *("icu_admission", "extracorporeal_date"),
 )
+# Columns of the rules of the cohort: carried as text, understood where they are applied.
+ELIGIBILITY_COLUMNS = tuple(dict.fromkeys(c for rule in RULES for c in rule.columns))
 MEASUREMENT_COLUMNS = ("patient_id", "drawn_at", "timepoint", "name", "value", "unit")
 _LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 EXPOSURE_COLUMNS = ("patient_id", "drug", "dose", "unit", "start", "stop")
 
 
-def read_patients(file: StudyFile, reading: Reading) -> tuple[Patient, ...]:
-    """Every row of the clinical sheet, one per patient."""
+@dataclass(frozen=True, slots=True)
+class Clinical:
+    """The clinical sheet: one row per patient, and later admissions of the same patients."""
+
+    patients: tuple[Patient, ...] = ()
+    later_episodes: tuple[Patient, ...] = ()
+
+
+def read_patients(file: StudyFile, reading: Reading) -> Clinical:
+    """Every row of the clinical sheet, one per patient.
+
+    Several rows of one patient are admissions where each has an `episode_id` of its own: the first
+    by admission (else shock onset, else in the sheet) is the patient.
+    """
     name = file.study.clinical if file.study else None
     if name is None:
         if file.outcomes:
             reading.problems.error(FILE, "study.clinical", "is needed for [outcomes].")
-        return ()
-    known = (*CLINICAL_COLUMNS, *DAY_COLUMNS)
+        return Clinical()
+    known = (*CLINICAL_COLUMNS, *DAY_COLUMNS, *ELIGIBILITY_COLUMNS)
     sheet = reading.sheet("clinical", name, known=known, needed=("patient_id",))
     if sheet is None:
-        return ()
+        return Clinical()
     days = [*_outcome_days(file, sheet, reading), *(c for c in DAY_COLUMNS if c in sheet.columns)]
     points = {column: point_decimals(sheet, column) for column in sheet.columns}
-    patients: dict[str, Patient] = {}
+    admissions: dict[str, list[Patient]] = {}
     rows_of: dict[str, list[int]] = {}
     for cells in reading.rows(sheet):
         patient = _patient(cells, tuple(dict.fromkeys(days)), points)
         rows_of.setdefault(patient.patient_id, []).append(cells.row.number)
-        patients.setdefault(patient.patient_id, patient)
+        admissions.setdefault(patient.patient_id, []).append(patient)
     for patient_id, rows in rows_of.items():
-        if patient_id and len(rows) > 1:
+        episodes = [dict(p.values).get("episode_id") for p in admissions[patient_id]]
+        if patient_id and (len(set(episodes)) < len(rows) or (len(rows) > 1 and None in episodes)):
             reading.problems.error(
                 sheet.name,
                 f"rows {listed(rows)}",
-                f"have the same patient_id {patient_id!r}; wanted one row per patient.",
+                f"have the same patient_id {patient_id!r}; wanted one row per patient, or an "
+                "episode_id of its own in each row, where they are admissions.",
             )
-    return tuple(patients.values())
+    ordered = [sorted(rows, key=_admitted) for rows in admissions.values()]
+    return Clinical(
+        tuple(rows[0] for rows in ordered), tuple(later for rows in ordered for later in rows[1:])
+    )
 
 
 def groups_of(patients: Iterable[Patient]) -> dict[str, Group]:
@@ -77,8 +92,9 @@ def read_measurements(file: StudyFile, reading: Reading) -> tuple[Measurement, .
     sheet = reading.sheet("measurements", name, known=MEASUREMENT_COLUMNS, needed=needed)
     if sheet is None:
         return ()
+    units = {m.measurement or n: m.unit for n, m in file.markers.items() if m.unit}
     measurements = tuple(
-        _measurement(cells) for cells in reading.rows(sheet) if not _is_without_value(cells)
+        _measurement(cells, units) for cells in reading.rows(sheet) if not _is_without_value(cells)
     )
     names = {measurement.name for measurement in measurements}
     for measured, marker in wanted.items():
@@ -116,8 +132,16 @@ def _patient(cells: Cells, days: Iterable[str], points: Mapping[str, Mapping[int
         shock_onset_has_time=has_time,
         age=cells.number("age", at_least=0),
         group=cast("Group | None", cells.choice("group", GROUPS)),
+        icu_admission=cells.moment("icu_admission")[0],
+        extracorporeal_date=cells.moment("extracorporeal_date")[0],
         values=values,
     )
+
+
+def _admitted(patient: Patient) -> tuple[bool, float]:
+    """Order of admissions; unknown ones last, in the sheet's order."""
+    moment = patient.icu_admission or patient.shock_onset
+    return moment is None, instant(moment).timestamp() if moment else 0.0
 
 
 def _outcome_days(file: StudyFile, sheet: Sheet, reading: Reading) -> list[str]:
@@ -148,17 +172,24 @@ def _is_without_value(cells: Cells) -> bool:
     return False
 
 
-def _measurement(cells: Cells) -> Measurement:
+def _measurement(cells: Cells, units: Mapping[str, str]) -> Measurement:
     drawn_at, has_time = cells.moment("drawn_at")
     timepoint = cells.text("timepoint")
     if cells.row.cells.get("drawn_at") is None and timepoint is None:
         cells.error("drawn_at", "is empty, as is timepoint; one of them is needed.")
     value = cells.number("value")
+    name, unit = cells.needed("name"), cells.text("unit")
+    if name in units and conversion_factor(unit, units[name]) is None:
+        cells.warning(
+            "unit",
+            f"found {unit or 'none'}, which does not convert to {units[name]}: the value of {name} "
+            "is not used.",
+        )
     return Measurement(
         patient_id=cells.needed("patient_id"),
-        name=cells.needed("name"),
+        name=name,
         value=float("nan") if value is None else value,  # reported; the study is refused
-        unit=cells.text("unit"),
+        unit=unit,
         drawn_at=drawn_at,
         drawn_at_has_time=has_time,
         timepoint=timepoint,

@@ -44,6 +44,13 @@ class Panel:
         """Whether every file brings a matrix that fits its channels."""
         return all(facts.has_spillover for facts in self.files)
 
+    def top(self, name: str) -> float:
+        """The greatest range ($PnR) of a role among the files; that of 18 bits if none is told."""
+        role = self.role(name)
+        assert role is not None
+        tops = [f.tops[f.pnn.index(role.names[0])] for f in self.files if role.names[0] in f.pnn]
+        return max(tops, default=0.0) or 262_144.0
+
     def role(self, name: str) -> ChannelRole | None:
         """The channel of a role, or None."""
         return next((role for role in self.roles if role.role == name), None)

@@ -27,6 +27,7 @@ class FileFacts:
     path: Path
     n_events: int
     channels: tuple[tuple[str, str], ...]  # ($PnN, $PnS) in the file's order
+    tops: tuple[float, ...]  # $PnR of every parameter; 0: unknown
     cytometer: str | None
     acquired_at: datetime | None
     has_spillover: bool  # a matrix of its own that can be used
@@ -111,6 +112,7 @@ def _facts(name: str, path: Path) -> FileFacts:
         path=path,
         n_events=raw.n_events,
         channels=tuple(zip(raw.pnn, raw.pns, strict=True)),
+        tops=tuple(float(parameter.range or 0) for parameter in raw.parameters),
         cytometer=raw.cytometer,
         acquired_at=raw.acquired_at,
         has_spillover=_has_spillover(raw),

@@ -12,6 +12,7 @@ _TYPES = {
     pl.Int64: "integer",
     pl.Float64: "number",
     pl.Boolean: "true/false",
+    pl.Date: "date",
     MOMENT: "date and time",
 }
 

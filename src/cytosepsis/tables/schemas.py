@@ -9,6 +9,12 @@ from __future__ import annotations
 import polars as pl
 
 from cytosepsis.tables.columns import MOMENT, Column, Table, frame
+from cytosepsis.tables.columns import count as _count
+from cytosepsis.tables.columns import moment as _moment
+from cytosepsis.tables.columns import number as _number
+from cytosepsis.tables.columns import text as _text
+from cytosepsis.tables.columns import truth as _truth
+from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -32,26 +38,6 @@ _CHANNEL = Column("channel", pl.String, "", "Role of the channel in the study.")
 _STATISTIC = Column("statistic", pl.String, "", "`median` or `geometric_mean`.")
 _BEAD_RUN = Column("bead_run", pl.String, "", "The bead sheet's name of the run.")
 _BAND = Column("band", pl.String, "", "Cut-off band of the AB/C, lower ≤ value < upper.")
-
-
-def _text(name: str, meaning: str) -> Column:
-    return Column(name, pl.String, "", meaning)
-
-
-def _number(name: str, unit: str, meaning: str) -> Column:
-    return Column(name, pl.Float64, unit, meaning)
-
-
-def _count(name: str, meaning: str, unit: str = "events") -> Column:
-    return Column(name, pl.Int64, unit, meaning)
-
-
-def _moment(name: str, meaning: str) -> Column:
-    return Column(name, MOMENT, "", meaning)
-
-
-def _truth(name: str, meaning: str) -> Column:
-    return Column(name, pl.Boolean, "", meaning)
 
 
 def _axis(name: str) -> tuple[Column, ...]:
@@ -131,6 +117,9 @@ SAMPLES = Table(
         _number("voltage", "V", "Voltage of the quantified detector ($PnV)."),
         _number("gain", "", "Gain of the quantified detector ($PnG)."),
         _text("file_notes", "What was odd about the file, as `;`-joined codes of `fcs-support`."),
+        _text(
+            "quality", "Verdict on the acquisition: `pass`, `review` or `fail`; null: unchecked."
+        ),
         *SHEET,
     ),
     "The sheet's further columns follow as text; one that bears a name of this table is prefixed "
@@ -168,14 +157,9 @@ GATES = Table(
         _POPULATION,
         _text("type", "`singlet`, `threshold`, `cluster`, `density`, or `given` by a reviewer."),
         _text("method", "How a threshold or a cluster was looked for."),
+        _text("gate_status", "`ok`, or why not: see the page on gating plans."),
         _text(
-            "gate_status",
-            "`ok`, `few_events`, `one_peak`, `no_valley`, `clamped`, `drifted`, `not_converged`.",
-        ),
-        _text(
-            "standing",
-            "What stands as the gate: what was `found`, the plan's `reference`, the `batch`'s "
-            "gate, a reviewer's (`override`), or `nothing`.",
+            "standing", "`found`, `reference`, `batch`, `override` (a reviewer's), or `nothing`."
         ),
         _text("channels", "Roles of the gate's axes, `;`-joined."),
         _count("n_parent", "Events of the parent on which it was looked for."),
@@ -282,6 +266,18 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number(
+            "abc_gate_sensitivity",
+            "fraction",
+            "How much AB/C moves where a found gate's border is moved out or in by 15 % of its "
+            "distance from the middle, the more of the two.",
+        ),
+        _number(
+            "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
+        ),
+        _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
+        _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
+        _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
     ),
 )
 
@@ -421,6 +417,9 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        QUALITY,
+        QUALITY_WINDOWS,
+        QUALITY_BINS,
         DENSITIES,
     )
 }
@@ -436,6 +435,9 @@ __all__ = [
     "MOMENT",
     "PATIENTS",
     "POPULATIONS",
+    "QUALITY",
+    "QUALITY_BINS",
+    "QUALITY_WINDOWS",
     "SAMPLES",
     "SHEET",
     "TABLES",
