@@ -80,7 +80,7 @@ class RunRecord:
     # assay → SHA-256 of its gating plan and its matrix ("file" or "none" where there is no CSV)
     plans: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # a reviewer's decisions that the tables take in; who and why stay in the study
-    overrides: Sequence[Mapping[str, str | None]] = ()
+    overrides: Sequence[Mapping[str, str | None]] = field(default_factory=list)
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
     # assay → cut-offs of its AB/C, for whoever draws its bands
     cutoffs: Mapping[str, Sequence[float]] = field(default_factory=dict)
