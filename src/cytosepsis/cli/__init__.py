@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cytosepsis import __version__
+from cytosepsis import __version__, own_process
 from cytosepsis.cli import (
     analysis_commands,
     compensation_command,
@@ -83,6 +83,7 @@ def options(
 def main() -> None:
     """Entry point of the command `cytosepsis`."""
     signal.signal(signal.SIGTERM, _terminate)
+    own_process.declare()
     try:
         app()
     except Terminated:
