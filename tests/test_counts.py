@@ -351,3 +351,35 @@ def test_what_cannot_be_counted_so_is_refused(
     tmp_path: Path, counting: str, lot: str, words: str
 ) -> None:
     assert words in "\n".join(refused(tmp_path, **files(counting, lot)))
+
+
+MEASURED = "patient_id,name,value,unit,timepoint\n7,WBC,9.8,G/L,D1\n7,ferritin,3,mol/L,D1\n"
+
+
+def test_blood_counts_need_measurements(tmp_path: Path) -> None:
+    counting = files('blood_count = "WBC"\nof = "root"')
+    without = "\n".join(refused(tmp_path, **counting))
+    assert "assays.lymphocytes.counting.blood_count: needs [study] measurements" in without
+    counting["study_toml"] = counting["study_toml"].replace(
+        'samples = "samples.csv"', 'samples = "samples.csv"\nmeasurements = "measurements.csv"'
+    )
+    read = load_study(write(tmp_path, **counting, measurements_csv=MEASURED))
+    assert read.warnings == ()
+    counting["study_toml"] = counting["study_toml"].replace('"WBC"', '"WBCs"')
+    read = load_study(write(tmp_path, **counting, measurements_csv=MEASURED))
+    assert "no value named 'WBCs'. Did you mean" in "\n".join(read.warnings)
+
+
+def test_units_that_do_not_fit_are_told_before_the_run(tmp_path: Path) -> None:
+    study = files('beads = "beads"')
+    study["study_toml"] = study["study_toml"].replace(
+        'samples = "samples.csv"', 'samples = "samples.csv"\nmeasurements = "measurements.csv"'
+    )
+    study["study_toml"] += '\n[markers.ferritin]\nkind = "measurement"\nunit = "ng/mL"\n'
+    read = load_study(write(tmp_path, **study, measurements_csv=MEASURED))
+    assert "row 3, unit: found mol/L, which does not convert to ng/mL" in "\n".join(read.warnings)
+    study["study_toml"] = study["study_toml"].replace(
+        'population = "lymphocytes"', 'population = "lymphocytes"\nunit = "AB/C"'
+    )
+    found = "\n".join(refused(tmp_path, **study, measurements_csv=MEASURED))
+    assert "markers.n.unit: found 'AB/C'; wanted a unit of cells per volume" in found

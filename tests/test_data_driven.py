@@ -17,6 +17,7 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.population_counts import gate_flags, population_counts
 from events import raw_of
+from fcs_bytes import Recipe, make
 
 CUT = {"name": "bright", "type": "threshold", "x": "A", "method": "valley"}
 
@@ -324,3 +325,57 @@ def test_large_files_lend_a_part_that_no_order_changes():
 def test_where_rows_repeat_all_are_looked_at():
     raw = raw_of(np.repeat([[1.0], [2.0], [3.0]], 1000, axis=0), ("A",))
     assert len(sample_rows(raw, row_form(raw), 500)) == 3000
+
+
+def test_a_peak_and_cuts_that_lie_a_fixed_way_from_it():
+    """Generations of a dye: each division takes the same step off the logarithm."""
+    rng = np.random.default_rng(7)
+    sizes = (3000, 1000, 1500, 800)
+    step = 0.30103
+    logs = np.concatenate([rng.normal(4.0 - step * g, 0.05, n) for g, n in enumerate(sizes)])
+    raw = raw_of(np.column_stack([logs, rng.normal(0, 1, len(logs))]), ("A", "B"))
+    first = {**CUT, "method": "peak", "peak": "highest", "offset": -step / 2}
+    plan = plan_of(
+        first,
+        {**CUT, "name": "one", "method": "same", "same": "bright", "offset": -step},
+        {**CUT, "name": "below", "method": "same", "same": "bright", "keep": "below"},
+    )
+    found = cs.gate(raw, plan)
+    cuts = [f.region.minimum[0] for f in found.findings[:2]]
+    assert cuts[0] == pytest.approx(4.0 - step / 2, abs=0.01)
+    assert cuts[1] == pytest.approx(cuts[0] - step, abs=1e-12)
+    n = found.n_events
+    assert n["root/bright"] == pytest.approx(3000, rel=0.01)
+    assert n["root/one"] == pytest.approx(4000, rel=0.01)
+    assert n["root/below"] == len(logs) - n["root/bright"]
+    constant = raw_of(np.ones((500, 2)), ("A", "B"))
+    assert cs.gate(constant, plan).findings[0].status == "one_peak"
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"offset": 0.1}, "gates[0].offset (bright): means nothing to method 'valley'"),
+        ({"method": "peak", "tolerance": 0.1}, "gates[0].tolerance (bright): means nothing to"),
+    ],
+)
+def test_keys_of_a_peak(changed, fault):
+    assert any(line.startswith(fault) for line in faults_of({**CUT, **changed}))
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("F", 32), ("D", 64), ("I", 16)])
+def test_gates_are_found_whatever_the_order_of_bytes(kind, bits, tmp_path):
+    rng = np.random.default_rng(3)
+    peaks = 5000 + 1000 * rng.standard_normal(2000) + 30_000 * (np.arange(2000) % 2)
+    rows = np.column_stack([np.clip(peaks, 0, 65_000).round(), np.arange(2000)])
+    found = []
+    for order in "<>":
+        path = tmp_path / f"{ord(order)}.fcs"
+        recipe = Recipe(rows=rows.tolist(), data_type=kind, bits=(bits, bits), order=order)
+        path.write_bytes(make(recipe).raw)
+        plan = plan_of({**CUT, "x": "FSC-A"})
+        found.append(cs.gate(cs.read_fcs(path), plan))
+    (little,), (big,) = (f.findings for f in found)
+    assert little == big
+    assert little.status == "ok"
+    assert found[0].n_events["root/bright"] == found[1].n_events["root/bright"] == 1000

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from cytosepsis.gating.plan import GatingPlan
     from cytosepsis.gating.reader import read_gating
     from cytosepsis.protocol import Assay, Sample, Study
+    from cytosepsis.quality.check import check_quality
+    from cytosepsis.quality.report import QualityReport
+    from cytosepsis.quality.settings import QualitySettings
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -85,6 +88,9 @@ _HOMES = {
     "gating.plan": ("GatingPlan",),
     "gating.reader": ("read_gating",),
     "protocol": ("Assay", "Sample", "Study"),
+    "quality.check": ("check_quality",),
+    "quality.report": ("QualityReport",),
+    "quality.settings": ("QualitySettings",),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (
@@ -122,6 +128,8 @@ __all__ = [
     "Populations",
     "Problem",
     "Progress",
+    "QualityReport",
+    "QualitySettings",
     "RawEvents",
     "Results",
     "Sample",
@@ -136,6 +144,7 @@ __all__ = [
     "__version__",
     "analyze_results",
     "analyze_sample",
+    "check_quality",
     "check_study",
     "count_with_beads",
     "count_with_blood_count",

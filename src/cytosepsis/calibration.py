@@ -237,7 +237,7 @@ def fit_calibration(
         lot,
         statistic=statistic,
         limits=limits,
-        top=top_of_scale(raw, column),
+        top=raw.parameters[column].top_of_scale,
     )
     acquired = raw.acquired_at
     expired = lot.expires is not None and acquired is not None and acquired.date() > lot.expires
@@ -425,18 +425,3 @@ def _ordered(codes: Sequence[str]) -> tuple[str, ...]:
 
 def _list(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
-
-
-def top_of_scale(raw: RawEvents, column: int) -> float | None:
-    """The linear value at and above which a detector is saturated; None where $PnR does not say.
-
-    $PnR is one more than the largest channel number (FCS 3.1, 3.2.20); float data of digital
-    cytometers is cut at it as well.
-    """
-    parameter = raw.parameters[column]
-    if parameter.range <= 1:
-        return None
-    top = parameter.range - 1.0
-    if parameter.decades > 0:
-        return float(10 ** (parameter.decades * top / parameter.range) * parameter.log_offset)
-    return top / parameter.applied_gain

@@ -19,6 +19,7 @@ from cytosepsis.fcs_write import write_fcs
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.pictures import pictures_of
+from cytosepsis.quality.check import check_quality
 
 MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
 
@@ -37,7 +38,7 @@ _PLAN = {
 
 def is_compiled() -> bool:
     """Whether everything that a study needs lies in the cache."""
-    return kernels.is_compiled(kernels.WALK, kernels.DENSITY)
+    return kernels.is_compiled(*kernels.STUDY)
 
 
 def is_cached() -> bool:
@@ -64,5 +65,6 @@ def compile_kernels(_: object = None) -> None:
         gate(raw, plan, pictures=pictures)
         for picture in pictures:
             picture.canvas.density()
+        check_quality(raw)
     single_beads(events[:, :2])
     find_peaks(events[:, 2])

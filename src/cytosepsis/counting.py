@@ -13,6 +13,7 @@ from datetime import date
 from cytosepsis.errors import CalibrationError
 from cytosepsis.measure import Z_975
 
+PER_UL = "cells/µL"
 _ALPHA = 0.05
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,10 @@ class RawEvents:
     decoded: NDArray[np.float64] | None = None  # (n_events, n_parameters), as stored
     dataset: int = 0  # which of the file's data sets
     n_data_sets: int = 1  # as far as was looked for: all where none was chosen
+    # Where only a part of the stored events counts: their number, and the stretches that are kept,
+    # each first event and the one after its last.
+    n_stored: int | None = None
+    stretches: tuple[tuple[int, int], ...] = ()
 
     @property
     def pnn(self) -> tuple[str, ...]:
@@ -101,6 +105,9 @@ class RawEvents:
         float64 with masks applied. FcsError where the file has become shorter, or gone, since it
         was read.
         """
+        if self.n_stored is not None:
+            yield from self._kept_blocks(rows)
+            return
         if self.decoded is not None:
             yield self.decoded
             return
@@ -113,6 +120,32 @@ class RawEvents:
             ) from error
         except FcsError as error:
             raise error.with_context(file=self.path) from error.__cause__
+
+    def keep(self, stretches: Iterable[tuple[int, int]]) -> RawEvents:
+        """The same file with only some stretches of its events.
+
+        Each is (first event, the one after its last), from 0; in order, without overlap.
+        """
+        assert self.n_stored is None, "a part of a part has no place in the file"
+        kept = tuple(stretches)
+        borders = [0, *(border for stretch in kept for border in stretch), self.n_events]
+        assert borders == sorted(borders), f"stretches out of order or of the file: {kept}"
+        n_events = sum(stop - first for first, stop in kept)
+        if self.decoded is not None:
+            parts = [self.decoded[first:stop] for first, stop in kept] or [self.decoded[:0]]
+            return replace(self, n_events=n_events, decoded=np.concatenate(parts))
+        return replace(self, n_events=n_events, n_stored=self.n_events, stretches=kept)
+
+    def _kept_blocks(self, rows: int | None) -> Iterator[NDArray[Any]]:
+        assert self.n_stored is not None
+        whole = replace(self, n_events=self.n_stored, n_stored=None, stretches=())
+        begin = 0
+        for block in whole.blocks(rows=rows):
+            end = begin + len(block)
+            for first, stop in self.stretches:
+                if first < end and stop > begin:
+                    yield block[max(first - begin, 0) : stop - begin]
+            begin = end
 
     def _read_blocks(self, handle: BinaryIO, rows: int | None) -> Iterator[NDArray[Any]]:
         layout = self.layout

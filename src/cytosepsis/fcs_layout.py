@@ -51,6 +51,20 @@ class Parameter:
             return 1.0
         return self.gain
 
+    @property
+    def top_of_scale(self) -> float | None:
+        """The linear value at and above which a detector is saturated; None: $PnR does not say.
+
+        $PnR is one more than the largest channel number (FCS 3.1, 3.2.20); float data of digital
+        cytometers is cut at it as well.
+        """
+        if self.range <= 1:
+            return None
+        top = self.range - 1.0
+        if self.decades > 0:
+            return float(10 ** (self.decades * top / self.range) * self.log_offset)
+        return top / self.applied_gain
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

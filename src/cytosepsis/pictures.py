@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cytosepsis.bead_scatter import scatter_columns, single_beads
-from cytosepsis.calibration import top_of_scale
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.densities import Canvas, Density, Outline, Scale
 from cytosepsis.fcs import RawEvents
@@ -113,7 +112,7 @@ def bead_densities(raw: RawEvents, column: int) -> tuple[Density, ...]:
         if not single.all():
             path, shown = SINGLE_BEADS, shown[single]
     name = raw.pnn[column]
-    transform = _logicle(top_of_scale(raw, column))
+    transform = _logicle(raw.parameters[column].top_of_scale)
     canvas = Canvas(path, [Scale(name, transform, name)], n_bins=N_BEAD_BINS)
     canvas.add([shown])
     return (*pictures, canvas.density())
@@ -217,14 +216,14 @@ class _AxisReader:
                 if axis.channel == measure.channel and axis.transform and axis.ratio is None:
                     return axis.transform
         column = self._column(Axis(measure.channel))
-        top = None if column is None else top_of_scale(self.raw, column)
+        top = None if column is None else self.raw.parameters[column].top_of_scale
         return _logicle(top)
 
     def _reach(self, column: int) -> float | None:
         parameter = self.raw.parameters[column]
         if parameter.is_time:
             return None
-        top = top_of_scale(self.raw, column)
+        top = self.raw.parameters[column].top_of_scale
         return None if top is None else top + 1.0
 
     def _column(self, axis: Axis) -> int | None:

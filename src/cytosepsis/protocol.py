@@ -16,6 +16,7 @@ from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
+from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
 
 Statistic = Literal["median", "geometric_mean"]
@@ -92,6 +93,7 @@ class Assay:
     limits: Limits = field(default_factory=Limits)
     statistics: tuple[tuple[str, tuple[str, ...]], ...] = ()  # population -> channels
     truncated: Literal["refuse", "allow"] = "refuse"  # files that are shorter than they say
+    quality: QualitySettings = field(default_factory=QualitySettings)
     counting: CountingSettings | None = None  # None: the assay gives no counts
 
 

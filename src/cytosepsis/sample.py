@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -17,11 +18,10 @@ from numpy.typing import NDArray
 from cytosepsis.calibration import (
     BeadLevel,
     Calibration,
-    top_of_scale,
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
 from cytosepsis.densities import Density
-from cytosepsis.errors import CytosepsisError, FcsError, GatingError
+from cytosepsis.errors import ChannelError, CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
 from cytosepsis.gating.apply import Populations, find_gates, gate
@@ -30,10 +30,12 @@ from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
-from cytosepsis.panel import find
+from cytosepsis.panel import find, kind_of
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
 from cytosepsis.protocol import AbcSettings, Assay, Sample
+from cytosepsis.quality.check import check_columns, default_columns
+from cytosepsis.quality.report import QualityReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ class SampleResult:
     voltage: float | None = None  # of the quantified detector
     gain: float | None = None
     notes: tuple[str, ...] = ()  # codes of what was odd about the file, see docs/fcs-support.md
+    quality: QualityReport | None = None  # None where the assay asks for no check
+    # The same as `quantified` with the events that quality flags the other way: left out where the
+    # assay keeps them, in where it drops them. None where none is flagged.
+    quantified_otherwise: Quantified | None = None
     gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
     densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
@@ -172,16 +178,18 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
+    quality = _quality(raw, assay)
+    events, otherwise = _chosen(raw, assay, quality)
     channels = dict(assay.channels)
     shown = measures[0] if assay.abc is not None else None
-    found = find_gates(raw, plan, channels=channels, spillover=spillover)
+    found = find_gates(events, plan, channels=channels, spillover=spillover)
     pictures = (
         pictures_of(raw, found.plan, channels=channels, spillover=spillover, quantified=shown)
         if plots
         else ()
     )
     populations = gate(
-        raw,
+        events,
         found,
         channels=channels,
         spillover=spillover,
@@ -190,6 +198,10 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
     )
     counts = population_counts(populations)
     quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
+    other = None
+    if assay.abc is not None and otherwise is not None:
+        again = gate(otherwise, plan, channels=channels, spillover=spillover, measures=measures)
+        other = _quantified(raw, assay, assay.abc, again)
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
         sample_id=sample.sample_id,
@@ -202,6 +214,7 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
         flags=(
             *flags,
             *flags_of_notes(raw.note_codes),
+            *_quality_flags(quality, dropped=events is not raw),
             *gate_flags(
                 plan, populations.findings, counts, quantified.population if quantified else None
             ),
@@ -211,6 +224,8 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
         voltage=detector.voltage if detector else None,
         gain=detector.gain if detector else None,
         notes=raw.note_codes,
+        quality=quality,
+        quantified_otherwise=other,
         gates=populations.findings,
         densities=tuple(picture.canvas.density() for picture in pictures),
     )
@@ -265,6 +280,35 @@ def _spillover(
         return read_spillover_csv(compensation), ()
     own = spillover_of(raw.keywords)
     return ("none", ("no_spillover",)) if own is None else (own, ())
+
+
+def _quality(raw: RawEvents, assay: Assay) -> QualityReport | None:
+    """Acquisition quality of the detectors that the assay gives a role, or of all without roles."""
+    if not assay.quality.checks:
+        return None
+    columns: dict[int, None] = {}
+    for _, accepted in assay.channels:
+        with suppress(ChannelError):  # a role that the plan does not need may be ambiguous
+            column = find(accepted, raw.pnn, raw.pns)
+            if column is not None and kind_of(raw.pnn[column]) != "time":
+                columns[column] = None
+    return check_columns(raw, tuple(columns) or default_columns(raw), assay.quality)
+
+
+def _chosen(
+    raw: RawEvents, assay: Assay, quality: QualityReport | None
+) -> tuple[RawEvents, RawEvents | None]:
+    """The events that the assay wants measured, and the other choice where there is one."""
+    if quality is None or not quality.flagged():
+        return raw, None
+    kept = raw.keep(quality.kept())
+    return (raw, kept) if assay.quality.events == "keep" else (kept, raw)
+
+
+def _quality_flags(quality: QualityReport | None, *, dropped: bool) -> tuple[str, ...]:
+    if quality is None:
+        return ()
+    return (*quality.flags, *(("flagged_events_dropped",) if dropped else ()))
 
 
 def _measures(assay: Assay, plan: GatingPlan) -> tuple[Measure, ...]:
@@ -339,7 +383,7 @@ def _quantified(
         intensity=interval.value,
         low=interval.low,
         high=interval.high,
-        n_saturated=_n_saturated(stored, top_of_scale(raw, column)),
+        n_saturated=_n_saturated(stored, raw.parameters[column].top_of_scale),
     )
 
 

@@ -20,8 +20,10 @@ from cytosepsis.cli import (
     compensation_command,
     file_commands,
     init_command,
+    panel_commands,
     plan_commands,
     privacy_commands,
+    quality_command,
     result_commands,
     study_commands,
 )
@@ -38,13 +40,16 @@ app.command()(study_commands.run)
 app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
+app.command()(result_commands.export_excel)
 app.command()(analysis_commands.cohort)
 app.command()(analysis_commands.charts)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
+app.command()(quality_command.quality)
 app.command()(plan_commands.gating)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
+app.add_typer(panel_commands.app, name="panel")
 app.command()(study_commands.simulate)
 app.command()(init_command.init)
 app.command()(privacy_commands.anonymize)

@@ -49,12 +49,12 @@ def inspect(
     with command():
         from cytosepsis.cli.inspection import inspected, show_inspected
 
-        records = [_guarded(path, inspected) for path in _expanded(files)]
+        records = [guarded(path, inspected) for path in expanded(files)]
         if format == "json":
             write_json(records)
         else:
             show_inspected(records)
-        _exit_for(records)
+        exit_for(records)
 
 
 def gate(
@@ -94,11 +94,11 @@ def gate(
         if out is not None and out.suffix.lower() not in {".csv", ".parquet"}:
             raise CytosepsisError(f"--out {out}: .csv or .parquet is meant.")
         _note_compiling("gate")
-        records = [_guarded(path, count) for path in files]
+        records = [guarded(path, count) for path in files]
         if out is not None:
             _write_table(_population_rows(records), out)
         _show_populations(records, format)
-        _exit_for(records)
+        exit_for(records)
         if any(row.get("agrees") is False for r in records for row in r.get("populations", ())):
             raise typer.Exit(EXIT_FILES_FAILED)
 
@@ -126,14 +126,14 @@ def calibrate(
             return _calibration_record(line)
 
         _note_compiling("calibrate")
-        record = _guarded(file, calibrated)
+        record = guarded(file, calibrated)
         if "error" in record:
             record = {**_no_calibration(statistic), **record}
         if format == "json":
             write_json(record)
         else:
             _show_calibration(record)
-        _exit_for([record])
+        exit_for([record])
 
 
 def _note_compiling(what: Literal["gate", "calibrate"]) -> None:
@@ -148,7 +148,7 @@ def _note_compiling(what: Literal["gate", "calibrate"]) -> None:
 # ----------------------------------------------------------------------------- every file
 
 
-def _guarded(path: Path, work: Callable[[Path], Record]) -> Record:
+def guarded(path: Path, work: Callable[[Path], Record]) -> Record:
     """Do one file's work; what is wrong with it becomes its record, and the others go on."""
     from cytosepsis.sample import supervised
 
@@ -158,7 +158,8 @@ def _guarded(path: Path, work: Callable[[Path], Record]) -> Record:
     return {"file": str(path), **supervised(lambda: work(path), failed)}
 
 
-def _exit_for(records: Iterable[Record]) -> None:
+def exit_for(records: Iterable[Record]) -> None:
+    """Leave with the status that failed files ask for, if any failed."""
     errors = [record["error"] for record in records if "error" in record]
     if any(error["code"] == "unforeseen" for error in errors):
         raise typer.Exit(EXIT_UNFORESEEN)
@@ -166,7 +167,7 @@ def _exit_for(records: Iterable[Record]) -> None:
         raise typer.Exit(EXIT_FILES_FAILED)
 
 
-def _expanded(paths: Iterable[Path]) -> list[Path]:
+def expanded(paths: Iterable[Path]) -> list[Path]:
     """Put the FCS files below a folder in its place, in order of their names."""
     found: list[Path] = []
     for path in paths:

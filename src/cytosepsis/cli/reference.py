@@ -27,6 +27,12 @@ def commands_markdown(app: typer.Typer) -> str:
     for info in app.registered_commands:
         assert info.callback is not None
         parts.append("\n".join(_command(info.name, info.callback)) + "\n")
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for info in group.typer_instance.registered_commands:
+            assert info.callback is not None
+            name = f"{group.name} {info.name or info.callback.__name__}"
+            parts.append("\n".join(_command(name, info.callback)) + "\n")
     return "\n".join(parts)
 
 

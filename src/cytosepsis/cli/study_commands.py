@@ -119,9 +119,21 @@ def simulate(
         list[str] | None, typer.Option(help="A fault to build in; may be given several times.")
     ] = None,
     name: Annotated[str, typer.Option(help="The study's name.")] = "simulated",
+    panel: Annotated[
+        str | None,
+        typer.Option(help="Of another panel than mHLA-DR: see `panel list`.", show_default=False),
+    ] = None,
 ) -> None:
     """Write a study with known truth: FCS files, sheets, plan, and truth.csv."""
     with command():
+        if panel is not None:
+            from cytosepsis.simulate import PanelSettings, simulate_panel
+
+            of_panel = PanelSettings(panel, seed, patients, healthy, events, tuple(fault or ()))
+            simulate_panel(folder, of_panel)
+            typer.echo(safe(f"{folder}: a study of panel {panel} with its truth.csv"))
+            typer.echo(safe(f"Next: cytosepsis run {folder} --out results"))
+            return
         from cytosepsis.simulate import SimulationSettings, simulate_study
 
         settings = SimulationSettings(

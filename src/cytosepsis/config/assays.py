@@ -19,6 +19,7 @@ from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.errors import CompensationError, GatingError
 from cytosepsis.gating.plan import GatingPlan
 from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample
+from cytosepsis.quality.settings import QualitySettings
 
 _FILE_WORDS = ("file", "none")
 
@@ -100,6 +101,7 @@ def _assay(
         channels=tuple((role, tuple(names)) for role, names in table.channels.items()),
         limits=_limits(table.limits, (*place, "limits"), reading.problems),
         truncated=table.truncated,
+        quality=QualitySettings(**table.quality.given()) if table.quality else QualitySettings(),
     )
     read = ReadAssay(bare, roles, plan, spillover)
     names = Names(read, reading.problems)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from cytosepsis.config.problems import Problems
+from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.sections import CountingTable
 from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.counting import CountingLot
 from cytosepsis.errors import CalibrationError
-from cytosepsis.protocol import CountingSettings
+from cytosepsis.protocol import Assay, CountingSettings
 
 _POPULATIONS = ("beads", "bead_doublets", "of", "lymphosum_of", "t_sum_of")
 _LISTS = ("lymphosum", "t_sum")
@@ -42,6 +42,29 @@ def lots_of(file: StudyFile, problems: Problems) -> tuple[CountingLot, ...]:
         except CalibrationError as error:
             problems.error(FILE, key_path(("counting_lots", name)), f"{error.message}.")
     return tuple(lots)
+
+
+def check_blood_counts(
+    assays: Iterable[Assay], measured: Iterable[str], file: StudyFile, problems: Problems
+) -> None:
+    """Refuse counts on two platforms without measurements; warn of names that none has."""
+    names = sorted(set(measured))
+    for assay in assays:
+        counting = assay.counting
+        for key in ("blood_count", "blood_count_share"):
+            name = getattr(counting, key, None)
+            where = key_path(("assays", assay.name, "counting", key))
+            if name is None or name in names:
+                continue
+            if file.study is None or file.study.measurements is None:
+                problems.error(FILE, where, "needs [study] measurements.")
+                continue
+            problems.warning(
+                FILE,
+                where,
+                f"the measurements have no value named {name!r}.{nearest(name, names)} "
+                f"Names: {listed(names)}.",
+            )
 
 
 def counting_of(

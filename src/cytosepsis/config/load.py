@@ -13,7 +13,7 @@ from cytosepsis.config.analysis_sections import Known, read_analyses
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
-from cytosepsis.config.counting import lots_of
+from cytosepsis.config.counting import check_blood_counts, lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.outcomes import outcomes_of
 from cytosepsis.config.patient_sheets import (
@@ -101,6 +101,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     if runs is not None:
         check_bead_runs(samples, runs, file, reading)
     measurements = read_measurements(file, reading)
+    check_blood_counts(
+        [read.assay for read in assays.values()], [m.name for m in measurements], file, problems
+    )
     exposures = read_exposures(file, reading)
     overrides = read_overrides(
         file,

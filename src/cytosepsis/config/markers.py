@@ -9,7 +9,9 @@ from cytosepsis.config.assays import Names, ReadAssay
 from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.sections import MarkerTable
 from cytosepsis.config.study_file import FILE, StudyFile, key_path
+from cytosepsis.counting import PER_UL
 from cytosepsis.protocol import AbcSettings, Marker
+from cytosepsis.units import conversion_factor
 
 # What each kind of marker is made of; anything else in its table is a mistake.
 _MARKER_KEYS = {
@@ -75,6 +77,13 @@ def _marker(
         for read in feeding:
             if "channel" in given:
                 Names(read, problems).check_channel(given["channel"], (*place, "channel"))
+        if table.kind == "count" and conversion_factor(PER_UL, given.get("unit", PER_UL)) is None:
+            problems.error(
+                FILE,
+                key_path((*place, "unit")),
+                f"found {given['unit']!r}; wanted a unit of cells per volume, such as "
+                f"{PER_UL} or G/L.",
+            )
         for key in ("population", "of"):
             if key in given:
                 given[key] = _path_in_all(given[key], feeding, (*place, key), problems)

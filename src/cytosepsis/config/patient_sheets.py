@@ -15,6 +15,7 @@ from cytosepsis.config.sample_sheets import GROUPS
 from cytosepsis.config.study_file import FILE, StudyFile, key_path
 from cytosepsis.protocol import DAY_COLUMNS, Exposure, Group, Measurement, Patient, instant
 from cytosepsis.sheets import Sheet
+from cytosepsis.units import conversion_factor
 
 CLINICAL_COLUMNS = (
     *("patient_id", "shock_onset", "age", "group"),
@@ -91,8 +92,9 @@ def read_measurements(file: StudyFile, reading: Reading) -> tuple[Measurement, .
     sheet = reading.sheet("measurements", name, known=MEASUREMENT_COLUMNS, needed=needed)
     if sheet is None:
         return ()
+    units = {m.measurement or n: m.unit for n, m in file.markers.items() if m.unit}
     measurements = tuple(
-        _measurement(cells) for cells in reading.rows(sheet) if not _is_without_value(cells)
+        _measurement(cells, units) for cells in reading.rows(sheet) if not _is_without_value(cells)
     )
     names = {measurement.name for measurement in measurements}
     for measured, marker in wanted.items():
@@ -170,17 +172,24 @@ def _is_without_value(cells: Cells) -> bool:
     return False
 
 
-def _measurement(cells: Cells) -> Measurement:
+def _measurement(cells: Cells, units: Mapping[str, str]) -> Measurement:
     drawn_at, has_time = cells.moment("drawn_at")
     timepoint = cells.text("timepoint")
     if cells.row.cells.get("drawn_at") is None and timepoint is None:
         cells.error("drawn_at", "is empty, as is timepoint; one of them is needed.")
     value = cells.number("value")
+    name, unit = cells.needed("name"), cells.text("unit")
+    if name in units and conversion_factor(unit, units[name]) is None:
+        cells.warning(
+            "unit",
+            f"found {unit or 'none'}, which does not convert to {units[name]}: the value of {name} "
+            "is not used.",
+        )
     return Measurement(
         patient_id=cells.needed("patient_id"),
-        name=cells.needed("name"),
+        name=name,
         value=float("nan") if value is None else value,  # reported; the study is refused
-        unit=cells.text("unit"),
+        unit=unit,
         drawn_at=drawn_at,
         drawn_at_has_time=has_time,
         timepoint=timepoint,

@@ -149,6 +149,23 @@ class CountingTable(SectionTable):
     duplicate_tolerance: Fraction | None = None
 
 
+class QualityTable(SectionTable):
+    """[assays.*.quality]."""
+
+    checks: list[Literal["rate", "signal", "margin"]] | None = None
+    events: Literal["keep", "drop"] | None = None
+    min_events: Annotated[int, Field(ge=100)] | None = None
+    signal_shift: Positive | None = None
+    rate_ratio: Annotated[float, Field(gt=1)] | None = None
+    gap_seconds: Positive | None = None
+    margin_fraction: Fraction | None = None
+    scatter_margin_fraction: Fraction | None = None
+    floor_fraction: Fraction | None = None
+    review_fraction: Fraction | None = None
+    fail_fraction: Fraction | None = None
+    bins: Literal["doubtful", "all"] | None = None
+
+
 class AssayTable(SectionTable):
     """[assays.*]."""
 
@@ -157,6 +174,7 @@ class AssayTable(SectionTable):
     channels: dict[str, Names] = {}
     abc: AbcTable | None = None
     limits: LimitsTable | None = None
+    quality: QualityTable | None = None
     statistics: dict[str, Names] = {}
     truncated: Literal["refuse", "allow"] = "refuse"
     counting: CountingTable | None = None

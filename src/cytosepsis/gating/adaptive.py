@@ -33,6 +33,7 @@ from cytosepsis.gating.region import Bounds, Outline, Oval, Region, region_fault
 from cytosepsis.gating.singlets import singlet_band
 from cytosepsis.gating.valleys import (
     Cut,
+    cut_at_peak,
     cut_at_quantile,
     cut_at_tail,
     cut_at_valley,
@@ -235,6 +236,8 @@ def _cut(gate: Threshold, ordered: Floats) -> Cut:
                 near=near,
                 factor=gate.bandwidth,
             )
+        case "peak":
+            return cut_at_peak(ordered, peak=gate.peak, offset=gate.offset, factor=gate.bandwidth)
         case "tail":
             return cut_at_tail(
                 ordered,
@@ -255,6 +258,7 @@ def _same(gate: Threshold, findings: Mapping[str, GateFinding]) -> Found:
     cut = cut_of(other)
     if cut is None:
         return Found("no_valley" if other.status in USABLE else other.status, None)
+    cut += gate.offset
     return Found(other.status, _side(gate, cut), (("cut", cut),))
 
 

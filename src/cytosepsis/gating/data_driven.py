@@ -15,7 +15,7 @@ from cytosepsis.gating.axis import Axis
 from cytosepsis.gating.region import Bounds, Region, region_faults
 
 OnFail = Literal["fail", "reference", "batch"]
-Method = Literal["valley", "tail", "quantile", "control", "same"]
+Method = Literal["valley", "tail", "quantile", "control", "peak", "same"]
 Peak = Literal["tallest", "lowest", "highest"]
 
 
@@ -43,7 +43,8 @@ class Threshold:
 
     `valley`: the lowest place between two peaks. `tail`: where the flank of a peak has run out.
     `quantile`: a quantile of the parent's events. `control`: a quantile of a control tube's events
-    in the same parent. `same`: the cut that another threshold gate found.
+    in the same parent. `peak`: the middle of a peak. `same`: the cut that another threshold gate
+    found. Both of these may be moved by an `offset`: divisions halve a dye, equally far each.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Threshold:
     tolerance: float = 0.01  # tail: slope at the cut, of the flank's steepest
     quantile: float | None = None  # quantile, control: share of events below the cut
     control: str | None = None  # control: role of the tube in the sample sheet
+    offset: float = 0.0  # peak, same: how far from there the cut lies, on the axis
     same: str | None = None  # same: the other gate, by full path
     low: float | None = None  # the cut may lie from here
     high: float | None = None  # to here
@@ -153,6 +155,8 @@ def _threshold_faults(gate: Threshold) -> Iterator[tuple[str, str]]:
             yield "quantile", f"method {gate.method!r} needs one"
         elif not 0 < gate.quantile < 1:
             yield "quantile", f"between 0 and 1 is meant, found {gate.quantile:g}"
+    if not math.isfinite(gate.offset):
+        yield "offset", "must be finite"
     if gate.method == "control" and not gate.control:
         yield "control", "method 'control' needs the role of the control tube"
     if gate.method == "same" and not gate.same:

@@ -40,7 +40,12 @@ def _chosen(raw: RawEvents, form: RowForm, limit: np.uint64 | None) -> NDArray[A
             parts.append(block.copy())
         else:
             parts.append(block[row_digests(_words(block)) < limit])
-    return np.concatenate(parts) if parts else np.empty((0, raw.n_parameters))
+    if not parts:
+        return np.empty((0, raw.n_parameters))
+    # Not concatenate, which turns rows of another byte order than the machine's into its own: the
+    # walk reads them as the file stores them.
+    rows = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    return np.concatenate(parts, out=rows)
 
 
 def _words(block: NDArray[Any]) -> NDArray[np.uint32]:

@@ -31,7 +31,7 @@ def _singlet(table: TomlTable, name: str, parent: str, axes: tuple[Axis, ...]) -
 
 def _threshold(table: TomlTable, name: str, parent: str, axes: tuple[Axis, ...]) -> Threshold:
     method = _word(table, Threshold, "method", needed=True)
-    given = _numbers(table, Threshold, "bandwidth", "tolerance", "quantile", "max_drift")
+    given = _numbers(table, Threshold, "bandwidth", "tolerance", "quantile", "max_drift", "offset")
     for key in ("keep", "valley", "peak", "side"):
         if key in table.values:
             given[key] = _word(table, Threshold, key)
@@ -55,9 +55,10 @@ def _threshold(table: TomlTable, name: str, parent: str, axes: tuple[Axis, ...])
 
 # Keys that only some methods of a threshold heed: one that is given in vain is a slip.
 _OF_METHODS = {
-    "bandwidth": ("valley", "tail"),
+    "bandwidth": ("valley", "tail", "peak"),
     "valley": ("valley",),
-    "peak": ("tail",),
+    "peak": ("tail", "peak"),
+    "offset": ("peak", "same"),
     "side": ("tail",),
     "tolerance": ("tail",),
     "quantile": ("quantile", "control"),
@@ -153,7 +154,7 @@ DATA_DRIVEN: Mapping[str, tuple[Maker, tuple[str, ...], tuple[str, ...]]] = {
         _threshold,
         (
             *("x", "method", "keep", "bandwidth", "valley", "peak", "side", "tolerance"),
-            *("quantile", "control", "same", "range", "max_drift", *_COMMON),
+            *("quantile", "control", "offset", "same", "range", "max_drift", *_COMMON),
         ),
         ("x",),
     ),

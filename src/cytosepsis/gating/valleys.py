@@ -289,6 +289,31 @@ def cut_at_tail(
     return Cut("no_valley", None, found)
 
 
+def cut_at_peak(
+    ordered: Floats,
+    *,
+    peak: Literal["tallest", "lowest", "highest"] = "tallest",
+    offset: float = 0.0,
+    factor: float = 1.0,
+) -> Cut:
+    """Cut at a peak's middle, moved by `offset`; of one peak that is it, of none `one_peak`."""
+    density = density_of(ordered, factor)
+    if density is None:
+        return Cut("one_peak", None)
+    valleys = valleys_of(density)
+    peaks = sorted({v.left for v in valleys} | {v.right for v in valleys})
+    peaks = peaks or [int(np.argmax(density.heights))]
+    chosen = {
+        "tallest": max(peaks, key=lambda p: density.heights[p]),
+        "lowest": peaks[0],
+        "highest": peaks[-1],
+    }[peak]
+    place = density.place(chosen)
+    return Cut(
+        "ok", place + offset, (("cut", place + offset), ("peak", place), ("n_peaks", len(peaks)))
+    )
+
+
 def cut_at_quantile(ordered: Floats, share: float) -> Cut:
     """Cut below which lies a share of the events; `few_events` where the rarer side has under 5."""
     n = len(ordered)

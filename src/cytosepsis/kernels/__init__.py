@@ -78,6 +78,8 @@ CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 # The kernel that each kind of work compiles last.
 WALK = "walk.walk"
 DENSITY = "density.shortest_interval"
+STABILITY = "stability.segments"
+STUDY = (WALK, DENSITY, STABILITY)  # what a whole study needs
 
 
 def kernel(function: F) -> F:
@@ -119,4 +121,4 @@ def is_compiled(*entries: str) -> bool:
         return True
     if CACHE_FOLDER is None:
         return False
-    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or (WALK, DENSITY))
+    return all(any(CACHE_FOLDER.rglob(f"{entry}-*.nbi")) for entry in entries or STUDY)

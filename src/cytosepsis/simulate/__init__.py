@@ -5,7 +5,19 @@ One stream of random numbers per patient, draw and bead run: adding some changes
 
 from __future__ import annotations
 
+from cytosepsis.simulate.panel_catalog import PANEL_TUBES, SPOILT
+from cytosepsis.simulate.panel_study import PanelSettings, simulate_panel
 from cytosepsis.simulate.settings import DEMO, FAULTS, SimulationSettings
 from cytosepsis.simulate.study import SimulatedStudy, simulate_study
 
-__all__ = ["DEMO", "FAULTS", "SimulatedStudy", "SimulationSettings", "simulate_study"]
+__all__ = [
+    "DEMO",
+    "FAULTS",
+    "PANEL_TUBES",
+    "SPOILT",
+    "PanelSettings",
+    "SimulatedStudy",
+    "SimulationSettings",
+    "simulate_panel",
+    "simulate_study",
+]

@@ -123,14 +123,9 @@ def save(
     kept = [i for i, name in enumerate(DETECTORS) if name != without]
     names = [DETECTORS[i] for i in kept]
     seconds = float(events[-1, -1]) * TIME_STEP if len(events) else 0.0
-    keywords = {
-        "$CYT": "Simulated analyser",
-        "$CYTSN": acquisition.cytometer,
-        "$DATE": _date(acquisition.began_at),
-        "$BTIM": _clock(acquisition.began_at),
-        "$ETIM": _clock(acquisition.began_at + timedelta(seconds=seconds)),
-        "$TIMESTEP": str(TIME_STEP),
-    }
+    keywords = acquisition_keywords(
+        acquisition.began_at, timedelta(seconds=seconds), acquisition.cytometer
+    )
     if without not in FLUORESCENT:
         keywords["$SPILLOVER"] = spillover_keyword(FLUORESCENT, SPILLOVER)
     for number, name in enumerate(names, start=1):
@@ -146,6 +141,18 @@ def save(
         keywords=keywords,
         ranges=tops,
     )
+
+
+def acquisition_keywords(began_at: datetime, duration: timedelta, cytometer: str) -> dict[str, str]:
+    """Return what any acquisition says of itself: cytometer, date, clock and time step."""
+    return {
+        "$CYT": "Simulated analyser",
+        "$CYTSN": cytometer,
+        "$DATE": _date(began_at),
+        "$BTIM": _clock(began_at),
+        "$ETIM": _clock(began_at + duration),
+        "$TIMESTEP": str(TIME_STEP),
+    }
 
 
 def _date(moment: datetime) -> str:

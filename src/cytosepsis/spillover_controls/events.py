@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.bead_scatter import scatter_columns
-from cytosepsis.calibration import top_of_scale
 from cytosepsis.fcs import RawEvents
 from cytosepsis.kernels.density import bin_counts_2d, smooth_2d
 
@@ -53,7 +52,9 @@ def usable_events(
     finite = np.isfinite(values).all(axis=1)
     saturated = np.zeros(len(values), dtype=np.bool_)
     for place, column in enumerate(detectors):
-        saturated |= values[:, place] >= _top(values[finite, place], top_of_scale(raw, column))
+        saturated |= values[:, place] >= _top(
+            values[finite, place], raw.parameters[column].top_of_scale
+        )
     kept: Mask = finite & ~saturated
     region = None
     columns = scatter_columns(raw.pnn)[:2]

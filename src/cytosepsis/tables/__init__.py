@@ -21,6 +21,7 @@ from cytosepsis.tables.patients import (
     unused_frame,
 )
 from cytosepsis.tables.pictures import densities_frame
+from cytosepsis.tables.quality import quality_bins_frame, quality_frame, quality_windows_frame
 from cytosepsis.tables.readings import read_outcomes
 from cytosepsis.tables.samples import (
     abc_frame,
@@ -57,7 +58,10 @@ def all_tables(
         "marker_values": marker_values_frame(cohort),
         "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
-        "densities": densities_frame(study, readings, beads),
+        "quality": quality_frame(readings),
+        "quality_windows": quality_windows_frame(readings),
+        "quality_bins": quality_bins_frame(readings),
+        "densities": densities_frame(study, [r.outcome for r in readings], beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables
@@ -68,6 +72,7 @@ __all__ = [
     "Column",
     "Table",
     "all_tables",
+    "densities_frame",
     "flags_markdown",
     "tables_markdown",
 ]

@@ -6,13 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
+from cytosepsis.counting import PER_UL
 from cytosepsis.protocol import CountingSettings, Measurement, Sample, Study, hours_between
 from cytosepsis.quantify import BloodCount
 from cytosepsis.tables.timepoints import Moment, Placement, place
 from cytosepsis.units import conversion_factor
 
 EX_VIVO = ("condition", "stimulus", "drug")
-PER_UL = "cells/µL"
 
 
 class BloodCounts:

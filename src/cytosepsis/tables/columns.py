@@ -37,6 +37,31 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
+def text(name: str, meaning: str) -> Column:
+    """A column of texts without a unit."""
+    return Column(name, pl.String, "", meaning)
+
+
+def number(name: str, unit: str, meaning: str) -> Column:
+    """A column of numbers."""
+    return Column(name, pl.Float64, unit, meaning)
+
+
+def count(name: str, meaning: str, unit: str = "events") -> Column:
+    """A column of whole numbers."""
+    return Column(name, pl.Int64, unit, meaning)
+
+
+def moment(name: str, meaning: str) -> Column:
+    """A column of dates and times."""
+    return Column(name, MOMENT, "", meaning)
+
+
+def truth(name: str, meaning: str) -> Column:
+    """A column of true or false."""
+    return Column(name, pl.Boolean, "", meaning)
+
+
 def frame(
     columns: Sequence[Column], values: Mapping[str, Sequence[object]], timezone: str | None = None
 ) -> pl.DataFrame:

@@ -7,11 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cytosepsis.counting import PER_UL
 from cytosepsis.errors import Problem, StudyError
 from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import Marker, Measurement, Sample, Study, instant
 from cytosepsis.sample import SampleResult
-from cytosepsis.tables.blood_counts import EX_VIVO, PER_UL
+from cytosepsis.tables.blood_counts import EX_VIVO
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.timepoints import Moment, Placement
 from cytosepsis.units import conversion_factor
@@ -181,7 +182,7 @@ def _say(marker: Marker, reading: Reading, result: SampleResult) -> _Said:
         case "fraction":
             return _say_fraction(marker, reading, result)
         case "count":
-            return _say_count(marker, reading)
+            return _say_count(marker, reading, result)
         case _:
             raise AssertionError(f"a {marker.kind} is not read from an acquisition")
 
@@ -231,21 +232,28 @@ def _say_fraction(marker: Marker, reading: Reading, result: SampleResult) -> _Sa
         )
     missing_gate = next((p for p in (part, whole) if p.n_events is None), None)
     if missing_gate is not None:
-        text = f"the gate of {missing_gate.path} was not found: {missing_gate.gate_status}"
-        return _Said(code="gate_not_found", reason=text)
+        return _gate_not_found(missing_gate)
     if whole.n_counted == 0:
         return _Said(code="no_value", reason=f"{whole.path} is empty: no fraction of it")
     scale = 100.0 if (marker.unit or "").strip() in _PERCENT else 1.0
     return _Said(scale * part.n_counted / whole.n_counted, flags=reading.base_flags)
 
 
-def _say_count(marker: Marker, reading: Reading) -> _Said:
+def _gate_not_found(population: PopulationCount) -> _Said:
+    text = f"the gate of {population.path} was not found: {population.gate_status}"
+    return _Said(code="gate_not_found", reason=text)
+
+
+def _say_count(marker: Marker, reading: Reading, result: SampleResult) -> _Said:
     found = [c for c in reading.counts if c.path == marker.population]
     found = found or [c for c in reading.counts if c.name == marker.population]
     if not reading.counts:
         name = reading.sample.assay
         text = f"assay {name} says not how cells are counted: see [assays.{name}.counting]"
         return _Said(code="count_unavailable", reason=text)
+    population = _population(marker.population, result)
+    if population is not None and population.n_events is None:
+        return _gate_not_found(population)
     if len(found) != 1:
         return _not_measured(
             f"population {marker.population} is not counted by assay {reading.sample.assay}, "

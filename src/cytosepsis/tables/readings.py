@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cytosepsis.flags import Status, status_of, worst
 from cytosepsis.protocol import Sample, Study
 from cytosepsis.quantify import (
     AbcResult,
+    BeadRack,
     CountResult,
     count_populations,
     preanalytic_flags,
@@ -34,6 +35,9 @@ class Reading:
     review: str
     base_flags: tuple[str, ...]  # doubts of file, gates, time and design; not those of AB/C
     counts: tuple[CountResult, ...] = ()  # absolute counts; none where the assay gives none
+    # AB/C with and without the events that quality flags; the same where it flags none.
+    abc_all_events: float | None = None
+    abc_good_events: float | None = None
 
     @property
     def result(self) -> SampleResult | None:
@@ -98,6 +102,7 @@ def read_outcomes(
             of_patient=sample.group == "patient",
         )
         abc = quantify(sample, result, rack, study) if result else None
+        all_events, good_events = _in_both_modes(sample, result, abc, rack, study)
         flags: tuple[str, ...] = placement.flags
         if result:
             limits = study.assay(sample.assay).limits
@@ -114,9 +119,32 @@ def read_outcomes(
                 review=review_of(sample.sample_id, study),
                 base_flags=flags,
                 counts=_counts(sample, result, placement, blood_counts, study) if result else (),
+                abc_all_events=all_events,
+                abc_good_events=good_events,
             )
         )
     return tuple(readings)
+
+
+def _in_both_modes(
+    sample: Sample,
+    result: SampleResult | None,
+    abc: AbcResult | None,
+    rack: BeadRack,
+    study: Study,
+) -> tuple[float | None, float | None]:
+    """AB/C of all events, and of those that quality does not flag."""
+    if result is None or abc is None:
+        return None, None
+    if result.quality is None or not result.quality.flagged():
+        return abc.abc, abc.abc
+    other = None
+    if result.quantified_otherwise is not None:
+        changed = replace(result, quantified=result.quantified_otherwise)
+        otherwise = quantify(sample, changed, rack, study)
+        other = otherwise.abc if otherwise else None
+    keeps = study.assay(sample.assay).quality.events == "keep"
+    return (abc.abc, other) if keeps else (other, abc.abc)
 
 
 def _counts(

@@ -52,6 +52,9 @@ def samples_frame(study: Study, readings: Sequence[Reading]) -> pl.DataFrame:
         "day": [r.placement.day for r in readings],
         "review": [r.review for r in readings],
         "acquired_at": [_at(r.result.acquired_at if r.result else None, study) for r in readings],
+        "quality": [
+            r.result.quality.verdict if r.result and r.result.quality else None for r in readings
+        ],
         "file_notes": [";".join(r.result.notes) if r.result else None for r in readings],
         "voltage": [r.result.voltage if r.result else None for r in readings],
         "gain": [r.result.gain if r.result else None for r in readings],
@@ -164,6 +167,8 @@ def abc_frame(readings: Iterable[Reading]) -> pl.DataFrame:
             "detector": [cells.detector for _, _, cells in rows],
             "statistic": [cells.statistic for _, _, cells in rows],
             "n_saturated": [cells.n_saturated for _, _, cells in rows],
+            "abc_all_events": [r.abc_all_events for r, _, _ in rows],
+            "abc_good_events": [r.abc_good_events for r, _, _ in rows],
         },
     )
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 import polars as pl
 
 from cytosepsis.tables.columns import MOMENT, Column, Table, frame
+from cytosepsis.tables.columns import count as _count
+from cytosepsis.tables.columns import moment as _moment
+from cytosepsis.tables.columns import number as _number
+from cytosepsis.tables.columns import text as _text
+from cytosepsis.tables.columns import truth as _truth
+from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -32,26 +38,6 @@ _CHANNEL = Column("channel", pl.String, "", "Role of the channel in the study.")
 _STATISTIC = Column("statistic", pl.String, "", "`median` or `geometric_mean`.")
 _BEAD_RUN = Column("bead_run", pl.String, "", "The bead sheet's name of the run.")
 _BAND = Column("band", pl.String, "", "Cut-off band of the AB/C, lower ≤ value < upper.")
-
-
-def _text(name: str, meaning: str) -> Column:
-    return Column(name, pl.String, "", meaning)
-
-
-def _number(name: str, unit: str, meaning: str) -> Column:
-    return Column(name, pl.Float64, unit, meaning)
-
-
-def _count(name: str, meaning: str, unit: str = "events") -> Column:
-    return Column(name, pl.Int64, unit, meaning)
-
-
-def _moment(name: str, meaning: str) -> Column:
-    return Column(name, MOMENT, "", meaning)
-
-
-def _truth(name: str, meaning: str) -> Column:
-    return Column(name, pl.Boolean, "", meaning)
 
 
 def _axis(name: str) -> tuple[Column, ...]:
@@ -131,6 +117,9 @@ SAMPLES = Table(
         _number("voltage", "V", "Voltage of the quantified detector ($PnV)."),
         _number("gain", "", "Gain of the quantified detector ($PnG)."),
         _text("file_notes", "What was odd about the file, as `;`-joined codes of `fcs-support`."),
+        _text(
+            "quality", "Verdict on the acquisition: `pass`, `review` or `fail`; null: unchecked."
+        ),
         *SHEET,
     ),
     "The sheet's further columns follow as text; one that bears a name of this table is prefixed "
@@ -282,6 +271,8 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
+        _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
     ),
 )
 
@@ -421,6 +412,9 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        QUALITY,
+        QUALITY_WINDOWS,
+        QUALITY_BINS,
         DENSITIES,
     )
 }
@@ -436,6 +430,9 @@ __all__ = [
     "MOMENT",
     "PATIENTS",
     "POPULATIONS",
+    "QUALITY",
+    "QUALITY_BINS",
+    "QUALITY_WINDOWS",
     "SAMPLES",
     "SHEET",
     "TABLES",

@@ -1,0 +1,387 @@
+"""What a file's events are like along its acquisition: one pass that fills bins of events.
+
+Memory is that of the bins, whatever the size of the file. The quantiles of a bin come from counts
+in cells as fine as 1/32 of the value, which are the upper bits of a float64: no logarithm, no
+sorting. `segments` cuts series of such bins where their level changes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosepsis.kernels import kernel
+from cytosepsis.kernels.decode import Views, decode_all
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+BLOCK = 1024  # rows decoded at a time; as many as the scratch of `Views` serves
+
+# Cells: the sign, 64 powers of two from 2**-20 on, 5 bits of the mantissa. What is smaller lies in
+# the two cells about zero, what is larger in the outermost ones.
+BITS = 5
+LOWEST = (1023 - 20) << BITS
+N_MAGNITUDES = 64 << BITS
+N_CELLS = 2 * N_MAGNITUDES
+INFINITE = 0x7FF0000000000000  # key of infinity; of minus infinity it is ~INFINITE
+LARGEST = 0x7FFFFFFFFFFFFFFF  # above every key
+_SHIFT = 52 - BITS
+
+# Columns of `tally`.
+N_NAN = 0
+N_TOP = 1  # at or above the top of the scale
+N_ABOVE = 2  # beyond what the scale can hold
+N_AT_LEAST = 3  # of exactly the least value
+N_AT_MOST = 4  # of exactly the largest value
+
+# Places in `clock` and `ticks`.
+LATEST, EARLIEST, BEFORE, TICK, FALL = 0, 1, 2, 3, 4
+N_TIMED, N_BACKWARD, N_RESTARTS = 0, 1, 2
+
+
+class Track(NamedTuple):
+    """What is followed, and where it is written; channels are columns of the file."""
+
+    edges: Ints  # (n_bins + 1,): first event of each bin
+    # channels
+    column: NDArray[np.uint64]
+    mask: Ints
+    top: Ints  # key at and above which a detector is saturated; LARGEST: not known
+    above: Ints  # key beyond which $PnR is not this scale's limit; LARGEST: not known
+    counts: NDArray[np.int32]  # (n_channels, N_CELLS): of the bin in hand, zero between bins
+    reach: Ints  # (n_channels, 2): lowest and highest cell of the bin in hand
+    probabilities: Floats
+    quantiles: Floats  # (n_bins, n_channels, n_probabilities)
+    extremes: Ints  # (n_channels, 2): keys of the least and largest value
+    tally: Ints  # (n_channels, 5)
+    every: int  # one of so many events is counted in the bins
+    # time; column n_items where there is none
+    time_column: np.uint64
+    time_mask: int
+    start: Floats  # (n_bins,): clock of the first event of a bin
+    elapsed: Floats  # (n_bins,): from the last event before the bin to its last event
+    gap: Floats  # (n_bins,): longest time between two events that ends in the bin
+    gap_event: Ints  # (n_bins,): the event after it
+    restart_event: Ints  # (n,): the first event after the clock fell back
+    restart_from: Floats  # (n,): the clock before
+    restart_to: Floats  # (n,): and after
+    clock: Floats  # (5,)
+    ticks: Ints  # (3,)
+    values: Floats  # (BLOCK,): scratch
+    keys: Ints  # (BLOCK,): scratch
+
+
+@kernel
+def follow(
+    track: Track, views: Views, code: int, stride: np.uint64, n_rows: int, first: int
+) -> None:
+    """Take a block of rows, the first of which is event `first`, into the bins.
+
+    Blocks come in file order. A bin's quantiles are written when its last event has come.
+    """
+    for start in range(0, n_rows, BLOCK):
+        rows = min(BLOCK, n_rows - start)
+        begin = first + start
+        offset: Any = np.uint64(start) * stride  # a place, unsigned as `decode` wants it
+        number = _bin_of(track.edges, begin)
+        for c in range(track.column.size):
+            column = track.column[c] + offset
+            decode_all(views, code, column, stride, rows, track.mask[c], track.values)
+            _follow_channel(track, c, rows, begin, number)
+        if track.time_column < stride:
+            column = track.time_column + offset
+            decode_all(views, code, column, stride, rows, track.time_mask, track.values)
+            _follow_time(track, rows, begin, number)
+
+
+@kernel
+def _bin_of(edges: Ints, event: int) -> int:
+    """Number of the bin that an event lies in."""
+    low = 0
+    high = edges.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if edges[middle] <= event:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def _follow_channel(track: Track, c: int, rows: int, begin: int, number: int) -> None:
+    """Take one channel of some events into its tally and, every so many events, into its bins."""
+    keys = track.keys[:rows]
+    low, high = _order(track.values[:rows], keys)
+    # A NaN's key lies beyond those of the infinities.
+    if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
+        _tally(track, c, keys)
+    counts = track.counts[c]
+    reach = track.reach[c]
+    done = 0
+    while done < rows:
+        stop = min(rows, track.edges[number + 1] - begin)
+        reach[0] = min(reach[0], cell_of(low))
+        reach[1] = max(reach[1], cell_of(high))
+        for k in range(done + (-(begin + done)) % track.every, stop, track.every):
+            if ~INFINITE <= keys[k] <= INFINITE:
+                counts[cell_of(keys[k])] += 1
+        if stop == track.edges[number + 1] - begin:
+            read_quantiles(counts, reach, track.probabilities, track.quantiles[number, c])
+            number += 1
+        done = stop
+
+
+@kernel
+def _order(values: Floats, keys: Ints) -> tuple[int, int]:
+    """Write the keys of values, integers of the same order as the values; the least and largest.
+
+    A key is the bits of a float64, of a negative one with all but the sign turned over.
+    """
+    bits = values.view(np.int64)
+    low = LARGEST
+    high = -LARGEST
+    for k in range(bits.size):
+        key = bits[k] ^ ((bits[k] >> 63) & LARGEST)
+        keys[k] = key
+        low = min(low, key)
+        high = max(high, key)
+    return low, high
+
+
+@kernel
+def cell_of(key: int) -> int:
+    """The cell that counts a value of this key; infinities lie in the outermost ones."""
+    magnitude = key ^ (key >> 63)
+    cell = min(max((magnitude >> _SHIFT) - LOWEST, 0), N_MAGNITUDES - 1)
+    return N_MAGNITUDES + cell if key >= 0 else N_MAGNITUDES - 1 - cell
+
+
+@kernel
+def _tally(track: Track, c: int, keys: Ints) -> None:
+    """Count what lies at the ends of a channel's scale."""
+    least = track.extremes[c, 0]
+    most = track.extremes[c, 1]
+    tally = track.tally[c]
+    for key in keys:
+        if key > INFINITE or key < ~INFINITE:
+            tally[N_NAN] += 1
+            continue
+        tally[N_TOP] += key >= track.top[c]
+        tally[N_ABOVE] += key > track.above[c]
+        if key <= least:
+            tally[N_AT_LEAST] = tally[N_AT_LEAST] + 1 if key == least else 1
+            least = key
+        if key >= most:
+            tally[N_AT_MOST] = tally[N_AT_MOST] + 1 if key == most else 1
+            most = key
+    track.extremes[c, 0] = least
+    track.extremes[c, 1] = most
+
+
+@kernel
+def edge_of(place: int) -> float:
+    """Lower edge of a cell; of the cell after the last, the upper edge of the last."""
+    if place >= N_MAGNITUDES:
+        cell = place - N_MAGNITUDES
+        sign = 1.0
+    else:
+        cell = N_MAGNITUDES - place
+        sign = -1.0
+    if cell == 0:
+        return 0.0
+    power = (cell >> BITS) - 20
+    return sign * math.ldexp(1.0 + (cell & ((1 << BITS) - 1)) / (1 << BITS), power)
+
+
+@kernel
+def read_quantiles(
+    counts: NDArray[np.int32], reach: Ints, probabilities: Floats, out: Floats
+) -> None:
+    """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
+
+    `probabilities` ascend, in (0, 1). Values in the two cells about zero are zero. Cells are
+    skipped by whole powers of two: most are empty.
+    """
+    first = reach[0] >> BITS
+    last = reach[1] >> BITS
+    total = 0
+    for group in range(first, last + 1):
+        total += _in_group(counts, group)
+    if total == 0:
+        out[:] = math.nan
+        return
+    group = first
+    inside = _in_group(counts, group)
+    before = 0
+    for k in range(probabilities.size):
+        wanted = probabilities[k] * total
+        while before + inside < wanted:
+            before += inside
+            group += 1
+            inside = _in_group(counts, group)
+        place = group << BITS
+        below = before
+        while below + counts[place] < wanted:
+            below += counts[place]
+            place += 1
+        low = edge_of(place)
+        high = edge_of(place + 1)
+        out[k] = 0.0
+        if low != 0.0 and high != 0.0:
+            out[k] = low + (wanted - below) / counts[place] * (high - low)
+    for place in range(first << BITS, (last + 1) << BITS):
+        counts[place] = 0
+    reach[0] = N_CELLS
+    reach[1] = -1
+
+
+@kernel
+def _in_group(counts: NDArray[np.int32], group: int) -> int:
+    """How many values lie in the cells of one power of two."""
+    total = 0
+    for place in range(group << BITS, (group + 1) << BITS):
+        total += counts[place]
+    return total
+
+
+@kernel
+def _follow_time(track: Track, rows: int, begin: int, number: int) -> None:
+    """Take the clock of some events into their bins."""
+    done = 0
+    while done < rows:
+        stop = min(rows, track.edges[number + 1] - begin)
+        _follow_clock(track, track.values[done:stop], begin + done, number)
+        number += 1
+        done = stop
+
+
+@kernel
+def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
+    """What passed in a bin, its longest gap, and falls of the clock.
+
+    The clock restarts where it falls back by more than half of what it had run since its last
+    start: two files joined, or a counter that was full. Smaller falls are disorder.
+    """
+    clock = track.clock
+    ticks = track.ticks
+    first = _first_finite(times)
+    if math.isnan(first):
+        return
+    if math.isnan(track.start[number]):
+        track.start[number] = first
+    if ticks[N_TIMED] == 0:
+        clock[LATEST] = first
+        clock[EARLIEST] = first
+        clock[BEFORE] = first
+    latest = clock[LATEST]
+    before = clock[BEFORE]
+    tick = clock[TICK]
+    gap = track.gap[number]
+    since = latest  # the clock when counting of `elapsed` began
+    n_timed = 0
+    n_backward = 0
+    for k in range(times.size):
+        t = times[k]
+        step = t - latest
+        if step > 0.0 and step < math.inf:
+            tick = min(tick, step)
+            if step > gap:
+                gap = step
+                track.gap_event[number] = begin + k
+            latest = t
+            before = t
+            n_timed += 1
+            continue
+        if not math.isfinite(t):
+            continue
+        n_timed += 1
+        n_backward += t < before
+        before = t
+        if -step > 0.5 * (latest - clock[EARLIEST]):
+            _note_restart(track, begin + k, latest, t)
+            track.elapsed[number] += latest - since
+            since = t
+            latest = t
+        elif step < 0.0:
+            clock[FALL] = max(clock[FALL], -step)
+            clock[EARLIEST] = min(clock[EARLIEST], t)
+    track.elapsed[number] += latest - since
+    track.gap[number] = gap
+    clock[LATEST] = latest
+    clock[BEFORE] = before
+    clock[TICK] = tick
+    ticks[N_TIMED] += n_timed
+    ticks[N_BACKWARD] += n_backward
+
+
+@kernel
+def _note_restart(track: Track, event: int, before: float, after: float) -> None:
+    """Note that the clock begins again; of very many restarts only the first."""
+    number = track.ticks[N_RESTARTS]
+    if number < track.restart_event.size:
+        track.restart_event[number] = event
+        track.restart_from[number] = before
+        track.restart_to[number] = after
+    track.ticks[N_RESTARTS] += 1
+    track.clock[EARLIEST] = after
+
+
+@kernel
+def _first_finite(values: Floats) -> float:
+    for value in values:
+        if math.isfinite(value):
+            return value
+    return math.nan
+
+
+@kernel
+def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
+    """First bins of the segments of constant level, by exact minimisation.
+
+    Minimises the weighted squares about each segment's means plus `penalty` per segment (optimal
+    partitioning: Jackson 2005, 10.1109/LSP.2001.838216). Of equally good partitions the one whose
+    last segment begins first.
+
+    Parameters
+    ----------
+    levels : (n_bins, n_series), finite
+    weights : (n_series,), of each series' squares
+
+    Returns
+    -------
+    int64 (n_segments,), ascending, the first 0; empty of no bins
+    """
+    n, n_series = levels.shape
+    sums = np.zeros((n + 1, n_series))
+    squares = np.zeros(n + 1)
+    for k in range(n):
+        squares[k + 1] = squares[k]
+        for s in range(n_series):
+            sums[k + 1, s] = sums[k, s] + levels[k, s]
+            squares[k + 1] += weights[s] * levels[k, s] * levels[k, s]
+    best = np.full(n + 1, math.inf)
+    best[0] = 0.0
+    origin = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(1, n + 1):
+        for start in range(stop):
+            cost = squares[stop] - squares[start]
+            for s in range(n_series):
+                total = sums[stop, s] - sums[start, s]
+                cost -= weights[s] * total * total / (stop - start)
+            cost += best[start] + penalty
+            if cost < best[stop]:
+                best[stop] = cost
+                origin[stop] = start
+    found = np.empty(n, dtype=np.int64)
+    n_found = 0
+    stop = n
+    while stop > 0:
+        stop = int(origin[stop])
+        found[n_found] = stop
+        n_found += 1
+    return found[:n_found][::-1].copy()

@@ -1,0 +1,1 @@
+"""Acquisition quality: flow rate, stability of signals, ends of scales. Drops nothing itself."""

@@ -1,0 +1,160 @@
+"""`check_quality`: one file's acquisition looked at in one pass, judged by limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosepsis.errors import ChannelError
+from cytosepsis.fcs import RawEvents
+from cytosepsis.gating.row_form import row_form
+from cytosepsis.panel import find, kind_of
+from cytosepsis.quality.margins import check_margins
+from cytosepsis.quality.rate import check_rate
+from cytosepsis.quality.report import CheckResult, QualityBin, QualityReport
+from cytosepsis.quality.settings import QualitySettings, Verdict
+from cytosepsis.quality.signal import check_signal
+from cytosepsis.quality.trace import PROBABILITIES, Trace, trace_events
+
+_WORST: tuple[Verdict, ...] = ("pass", "review", "fail")
+_FLAG_OF = {"rate": "rate_unsteady", "signal": "signal_unstable", "margin": "margin_events"}
+_CLOCK_FLAGS = {"time_restart": "time_restarts", "time_wrap": "time_wraps"}
+
+
+def check_quality(
+    raw: RawEvents,
+    *,
+    channels: Iterable[str] | None = None,
+    settings: QualitySettings | None = None,
+) -> QualityReport:
+    """Check the acquisition of a file: flow rate, stability of each signal, ends of the scales.
+
+    The file is read once, in blocks; memory does not grow with it. Nothing is dropped or changed.
+    A check that cannot be made says why in its `status` and has no verdict.
+
+    Parameters
+    ----------
+    raw
+        The file.
+    channels
+        $PnN or $PnS of the channels to look at. None: every scatter and fluorescence parameter,
+        heights and widths left out where their area is there. Values are looked at as measured,
+        uncompensated: a detector's fault is not spread over others.
+    settings
+        Checks and limits. None: the defaults.
+
+    Returns
+    -------
+    QualityReport
+        Stretches are given as numbers of events, from 0 in file order, and in seconds.
+
+    Raises
+    ------
+    ChannelError
+        A channel is not in the file; FcsError where it cannot be read any more.
+
+    """
+    columns = default_columns(raw) if channels is None else _columns(raw, channels)
+    return check_columns(raw, columns, settings or QualitySettings())
+
+
+def default_columns(raw: RawEvents) -> tuple[int, ...]:
+    """Columns of scatter and fluorescence; no heights and widths whose area is there."""
+    return tuple(
+        column
+        for column, pnn in enumerate(raw.pnn)
+        if kind_of(pnn) in ("scatter", "fluorescence") and not _is_twin(pnn, raw.pnn)
+    )
+
+
+def check_columns(raw: RawEvents, columns: Sequence[int], limits: QualitySettings) -> QualityReport:
+    """Check as `check_quality` does, of channels that were looked up already."""
+    trace = trace_events(raw, columns)
+    checks: list[CheckResult] = []
+    if "rate" in limits.checks:
+        checks.append(check_rate(trace, limits))
+    for index, column in enumerate(columns):
+        if "signal" in limits.checks:
+            checks.append(check_signal(trace, index, raw.pnn[column], limits))
+    for index, column in enumerate(columns):
+        if "margin" in limits.checks:
+            checks.append(check_margins(trace, index, raw.pnn[column], limits))
+    verdict = _worst(checks)
+    keeps_bins = limits.bins == "all" or verdict in ("review", "fail")
+    return QualityReport(
+        n_events=raw.n_events,
+        verdict=verdict,
+        flags=_flags(checks, verdict),
+        checks=tuple(checks),
+        channels=tuple(raw.pnn[column] for column in columns),
+        bins=_bins(raw, trace) if keeps_bins else (),
+    )
+
+
+def _columns(raw: RawEvents, channels: Iterable[str]) -> tuple[int, ...]:
+    columns: dict[int, None] = {}
+    missing = []
+    for name in channels:
+        column = find((name,), raw.pnn, raw.pns)
+        if column is None:
+            missing.append(name)
+        else:
+            columns[column] = None
+    if missing:
+        raise ChannelError(
+            f"the file has no channel {', '.join(missing)}. It has: {', '.join(raw.pnn)}"
+        )
+    return tuple(columns)
+
+
+def _is_twin(pnn: str, names: Sequence[str]) -> bool:
+    """Whether a parameter is the height or width of a pulse whose area is there too."""
+    return pnn[-2:].upper() in ("-H", "-W") and f"{pnn[:-2]}-A" in names
+
+
+def _worst(checks: Sequence[CheckResult]) -> Verdict | None:
+    verdicts = [result.verdict for result in checks if result.verdict is not None]
+    return max(verdicts, key=_WORST.index, default=None)
+
+
+def _flags(checks: Sequence[CheckResult], verdict: Verdict | None) -> tuple[str, ...]:
+    flags: dict[str, None] = {}
+    for result in checks:
+        if result.status == "time_unsorted":
+            flags["time_unsorted"] = None
+        elif result.verdict in ("review", "fail"):
+            flags[_FLAG_OF[result.check]] = None
+        elif result.verdict is None and result.status != "constant":
+            flags["quality_unchecked"] = None
+        for window in result.windows:
+            if window.kind in _CLOCK_FLAGS:
+                flags[_CLOCK_FLAGS[window.kind]] = None
+    if verdict == "fail":
+        flags["quality_failed"] = None
+    return tuple(flags)
+
+
+def _bins(raw: RawEvents, trace: Trace) -> tuple[QualityBin, ...]:
+    """What plots over time need, on linear scales."""
+    form = row_form(raw)
+    gains = [1.0 if form.is_linear else raw.parameters[c].applied_gain for c in trace.columns]
+    medians = trace.quantiles[:, :, PROBABILITIES.index(0.5)] / np.array(gains)
+    counts = np.diff(trace.edges)
+    starts: Sequence[float | None] = [None] * trace.n_bins
+    rates: Sequence[float | None] = [None] * trace.n_bins
+    if trace.clock is not None:
+        starts = _listed(trace.clock.start)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rates = _listed(counts / trace.clock.elapsed)
+    return tuple(
+        QualityBin(int(first), int(n), start, rate, tuple(_listed(row)))
+        for first, n, start, rate, row in zip(
+            trace.edges[:-1], counts, starts, rates, medians, strict=True
+        )
+    )
+
+
+def _listed(values: NDArray[np.float64]) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

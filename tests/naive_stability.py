@@ -1,0 +1,119 @@
+"""The oracle of `kernels.stability`: sorted values, plain loops, every partition tried."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+
+def quantile(values: Sequence[float], probability: float) -> float:
+    """The least value that at least this part of the values does not exceed."""
+    ordered = sorted(value for value in values if not math.isnan(value))
+    if not ordered:
+        return math.nan
+    return ordered[max(0, math.ceil(probability * len(ordered)) - 1)]
+
+
+def cell_edges(value: float) -> tuple[float, float]:
+    """The cell about a value: 32 equal ones in every power of two from 2**-20 to 2**43."""
+    size = min(abs(value), 2.0**44)
+    if size < 2.0**-20 * (1 + 1 / 32):
+        return 0.0, 0.0
+    power = 2.0 ** min(math.floor(math.log2(size)), 43)
+    if power > size:  # rounding of the logarithm
+        power /= 2.0
+    step = min(int((size / power - 1.0) * 32), 31)
+    low, high = power * (1 + step / 32), power * (1 + (step + 1) / 32)
+    return (-high, -low) if math.copysign(1.0, value) < 0 else (low, high)
+
+
+def tally(values: Sequence[float], top: float, above: float) -> dict[str, float]:
+    """What lies at the ends of a scale."""
+    numbers = [value for value in values if not math.isnan(value)]
+    least, most = min(numbers, default=math.inf), max(numbers, default=-math.inf)
+    return {
+        "n_nan": len(values) - len(numbers),
+        "n_top": sum(value >= top for value in numbers),
+        "n_above": sum(value > above for value in numbers),
+        "least": least,
+        "most": most,
+        "n_at_least": numbers.count(least),
+        "n_at_most": numbers.count(most),
+    }
+
+
+def clock(times: Sequence[float], edges: Sequence[int]) -> dict[str, object]:
+    """What a clock shows bin by bin: first reading, time that passed, longest gap, restarts."""
+    n_bins = len(edges) - 1
+    start = [math.nan] * n_bins
+    elapsed, gap, gap_event = [0.0] * n_bins, [0.0] * n_bins, [0] * n_bins
+    restarts: list[tuple[int, float, float]] = []
+    latest = earliest = before = None
+    n_timed = n_backward = 0
+    tick, fall = math.inf, 0.0
+    for event, t in enumerate(times):
+        place = max(b for b in range(n_bins) if edges[b] <= event)
+        if not math.isfinite(t):
+            continue
+        n_timed += 1
+        if math.isnan(start[place]):
+            start[place] = t
+        if latest is None or earliest is None or before is None:
+            latest = earliest = before = t
+            continue
+        n_backward += t < before
+        before = t
+        step = t - latest
+        if step > 0:
+            elapsed[place] += step
+            tick = min(tick, step)
+            if step > gap[place]:
+                gap[place], gap_event[place] = step, event
+            latest = t
+        elif step < 0 and -step > 0.5 * (latest - earliest):
+            restarts.append((event, latest, t))
+            latest = earliest = t
+        elif step < 0:
+            fall = max(fall, -step)
+            earliest = min(earliest, t)
+    return {
+        "start": start,
+        "elapsed": elapsed,
+        "gap": gap,
+        "gap_event": gap_event,
+        "restarts": restarts,
+        "n_timed": n_timed,
+        "n_backward": n_backward,
+        "tick": tick,
+        "fall": fall,
+    }
+
+
+def partition_cost(
+    levels: Sequence[Sequence[float]],
+    weights: Sequence[float],
+    penalty: float,
+    starts: Sequence[int],
+) -> float:
+    """Weighted squares about the means of segments, and the penalty of each."""
+    cost = 0.0
+    for first, stop in itertools.pairwise([*starts, len(levels)]):
+        cost += penalty
+        for series, weight in enumerate(weights):
+            values = [row[series] for row in levels[first:stop]]
+            mean = sum(values) / len(values)
+            cost += weight * sum((value - mean) ** 2 for value in values)
+    return cost
+
+
+def best_partition_cost(
+    levels: Sequence[Sequence[float]], weights: Sequence[float], penalty: float
+) -> float:
+    """The least cost of all 2**(n - 1) partitions."""
+    inner = range(1, len(levels))
+    return min(
+        partition_cost(levels, weights, penalty, [0, *chosen])
+        for size in range(len(levels))
+        for chosen in itertools.combinations(inner, size)
+    )
