@@ -48,7 +48,9 @@ def test_the_site_asks_nothing_of_other_hosts(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     loaded = re.findall(r"<(?:script|img|iframe)[^>]+src=\"([^\"]+)\"", page)
-    loaded += re.findall(r"<link[^>]+rel=\"(?:stylesheet|preload|icon)\"[^>]*href=\"([^\"]+)\"", page)
+    loaded += re.findall(
+        r"<link[^>]+rel=\"(?:stylesheet|preload|icon)\"[^>]*href=\"([^\"]+)\"", page
+    )
     assert loaded
     assert [address for address in loaded if "//" in address] == []
 
@@ -75,14 +77,21 @@ def run(text: str, desk: Path, *command: str) -> str:
         "PYTHONIOENCODING": "utf-8",
     }
     done = subprocess.run(
-        [*command, text], cwd=desk, env=environment, capture_output=True, encoding="utf-8", check=False
+        [*command, text],
+        cwd=desk,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def test_the_tutorial_runs(desk: Path) -> None:
-    said = "".join(run(f"set -e\n{block}", desk, "bash", "-c") for block in blocks(TUTORIAL, "bash"))
+    said = "".join(
+        run(f"set -e\n{block}", desk, "bash", "-c") for block in blocks(TUTORIAL, "bash")
+    )
 
     assert "accepts this study" in said or "No problems found" in said
     assert (desk / "results" / "report" / "index.html").is_file()
