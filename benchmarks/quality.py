@@ -183,7 +183,7 @@ def cost(folder: Path, n_events: int, rounds: int) -> tuple[float, float]:
 
 def page(options: argparse.Namespace) -> Iterator[str]:
     """Lines of the measured part of docs/quality.md."""
-    yield f"Simulated blood, {options.runs} runs of each kind (fewer of the largest), seeds 0 and on:\n"
+    yield f"Simulated blood, {options.runs} runs of each kind (fewer of the largest):\n"
     yield (
         "| events | flagged when clean: mean, worst | not passed when clean | "
         + " | ".join(kind.replace("_", "-") for kind in INJECTIONS)
@@ -201,10 +201,10 @@ def page(options: argparse.Namespace) -> Iterator[str]:
         )
         say(f"{n_events} events done")
     yield (
-        "\nCells: found · found with at least half of the union of both windows in common. pause: no "
-        "event for 2 s; clog: a fifth of the rate for 5 % of the events; burst: five times the rate "
-        "for 10 %; step: 0.3 decade in one channel; drift: 0.5 decade over the file; back-flush: a "
-        "quarter of every signal at half of the rate for 5 %."
+        "\nCells: found · found with at least half of the union of both windows in common. pause: "
+        "no event for 2 s; clog: a fifth of the rate for 5 % of the events; burst: five times the "
+        "rate for 10 %; step: 0.3 decade in one channel; drift: 0.5 decade over the file; "
+        "back-flush: a quarter of every signal at half of the rate for 5 %."
     )
     if not CORPUS.is_dir():
         return
@@ -213,7 +213,8 @@ def page(options: argparse.Namespace) -> Iterator[str]:
     yield "| kind | n | found | in the right place | median overlap |\n|---|--:|--:|--:|--:|"
     for kind in INJECTIONS:
         s = scored(kind, real(runs, options.real))
-        yield f"| {kind.replace('_', '-')} | {s.n} | {s.found:.1%} | {s.placed:.1%} | {s.overlap:.2f} |"
+        name = kind.replace("_", "-")
+        yield f"| {name} | {s.n} | {s.found:.1%} | {s.placed:.1%} | {s.overlap:.2f} |"
         say(f"real {kind} done")
     yield "\nThese files as they are:\n"
     yield "| file | events | verdict | flagged |\n|---|--:|---|--:|"
@@ -229,8 +230,8 @@ def page(options: argparse.Namespace) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         with_quality, without = cost(Path(folder), 300_000, 7)
     yield (
-        f"\nCost: a sample of 300,000 events, 7 channels, fixed gates takes {without * 1e3:.1f} ms of "
-        f"the processor without and {with_quality * 1e3:.1f} ms with the three checks: "
+        f"\nCost: a sample of 300,000 events, 7 channels, fixed gates takes {without * 1e3:.1f} ms "
+        f"of the processor without and {with_quality * 1e3:.1f} ms with the three checks: "
         f"{with_quality / without:.1f} times."
     )
 
