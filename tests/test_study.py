@@ -99,7 +99,7 @@ def fake_tables(
     outcomes: Sequence[SampleOutcome],
     beads: Sequence[BeadRunResult],
     *,
-    plots: bool,
+    pictures: object,
 ) -> dict[str, pl.DataFrame]:
     rows = [
         {

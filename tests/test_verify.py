@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from cytosepsis.cli import app
 from cytosepsis.config import load_study
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.simulate import SimulationSettings, simulate_study
+from cytosepsis.store import open_results
 from cytosepsis.study import run_study
 from cytosepsis.trace import trace_sample
 from cytosepsis.verify import verify_results
@@ -34,6 +37,25 @@ def test_results_that_nobody_touched_are_equal(folder: Path) -> None:
     assert done.n_files > 2
     part = verify_results(load_study(folder / "study"), folder / "out", fraction=0.01, seed=1)
     assert part.n_files == 1
+
+
+def test_a_table_written_in_parts_is_the_same_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(folder / "study")
+    whole = open_results(folder / "out")
+    assert whole.table("densities").height > 3
+    monkeypatch.setattr("cytosepsis.reuse._SAMPLES_TOGETHER", 1)
+    parts = run_study(study, folder / "parts")
+    assert_frame_equal(parts.table("densities"), whole.table("densities"))
+    csv = [(place / "densities.csv").read_bytes() for place in (whole.folder, parts.folder)]
+    assert csv[0] == csv[1]
+    assert verify_results(study, folder / "parts", fraction=0.1, seed=1).differences == ()
+    assert not list(parts.folder.glob(".*"))
+    edited = parts.folder / "densities.csv"
+    edited.write_bytes(edited.read_bytes().replace(b"root", b"toor", 1))
+    again = verify_results(study, folder / "parts", fraction=0.1, seed=1)
+    assert [d.name for d in again.differences] == ["densities.csv"]
 
 
 def test_what_was_tampered_with_is_found(folder: Path) -> None:
@@ -73,9 +95,39 @@ def test_a_story_names_input_beads_gates_and_code(folder: Path) -> None:
     assert story["abc"][0]["bead_run"] == story["calibration"][0]["bead_run"]
     assert {"slope", "intercept", "lot"} <= story["calibration"][0].keys()
     assert story["populations"][0]["path"] == "root"
+    plan = Path(study.assays[0].gating).read_bytes()
+    assert story["computed"]["gating_digest"] == hashlib.sha256(plan).hexdigest()
+    assert story["computed"]["compensation_digest"] == "file"
+    assert "overrides" not in story
+    assert "densities" not in story
     assert story["computed"]["versions"]["numba"]
     assert story["computed"]["limits"]["recommended_cells"] > 0
     assert all(story["flags"].values())
+
+
+def test_a_story_tells_what_a_reviewer_decided_of_sample_and_beads(folder: Path) -> None:
+    study = load_study(folder / "study")
+    first = study.samples[0].sample_id
+    run = trace_sample(folder / "out", first)["abc"][0]["bead_run"]
+    (folder / "study" / "overrides.csv").write_text(
+        "target,action,who,when,why,bead_run\n"
+        f"{first},assign_beads,Dr Secret,2024-05-01,looked at it,{run}\n"
+        f"{run},accept,Dr Secret,2024-05-02,fine,\n"
+        f"{study.samples[1].sample_id},reject,Dr Secret,2024-05-03,clot,\n"
+    )
+    toml = folder / "study" / "study.toml"
+    toml.write_text(toml.read_text().replace("[study]", '[study]\noverrides = "overrides.csv"', 1))
+    run_study(load_study(folder / "study"), folder / "out")
+    story = trace_sample(folder / "out", first)
+    assert [(o["target"], o["action"]) for o in story["overrides"]] == [
+        (first, "assign_beads"),
+        (run, "accept"),
+    ]
+    assert story["overrides"][0]["bead_run"] == run
+    # Who decided and in which words stays in the study: it is a person's name, and free text.
+    for path in (folder / "out").rglob("*"):
+        if path.is_file():
+            assert b"Dr Secret" not in path.read_bytes(), path.name
 
 
 def test_commands(folder: Path) -> None:

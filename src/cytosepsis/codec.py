@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import types
 from collections.abc import Callable
 from datetime import date, datetime
@@ -16,6 +17,9 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 Record = TypeVar("Record")
 _Decoder = Callable[[Any], Any]
+
+
+_LONGEST_NAME = 100  # characters
 
 
 class DecodeError(ValueError):
@@ -167,8 +171,15 @@ def _moment(kind: type[date] | type[datetime]) -> _Decoder:
     return read
 
 
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise DecodeError(f"wanted str, found {value!r}")
+    # The same few names stand in every record: kept once, a hundred thousand records are small.
+    return sys.intern(value) if len(value) <= _LONGEST_NAME else value
+
+
 _SCALARS: dict[Any, _Decoder] = {
-    str: _exactly(str),
+    str: _text,
     bool: _exactly(bool),
     int: _exactly(int),
     float: _float,

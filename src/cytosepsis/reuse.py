@@ -1,11 +1,12 @@
-"""Whether an earlier outcome still holds, and why not: what is computed again says its reason."""
+"""Earlier outcomes: whether one still holds, why not, and all of them for the tables."""
+# ruff: noqa: PLC0415 - tables bring polars: imported where they are made
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cytosepsis.codec import DecodeError, decode
 from cytosepsis.errors import StoreError
@@ -18,6 +19,13 @@ from cytosepsis.sample import (
     file_digest,
 )
 from cytosepsis.tasks import Digest, Outcome, Work
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cytosepsis.protocol import Study
+
+_SAMPLES_TOGETHER = 500  # whose pictures are in memory at the same time
 
 Reason = Literal[
     "new",  # never computed into this folder
@@ -88,9 +96,12 @@ def key_of(work: Work) -> Key:
 
 
 def outcomes_of(
-    journal: Journal, works: Sequence[Work]
+    journal: Journal, works: Iterable[Work], *, pictures: bool = True
 ) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
-    """The outcomes of a study's work, from the journal, in the order of the study."""
+    """The outcomes of a study's work, from the journal, in the order of the study.
+
+    Without `pictures` they fit into memory however many they are: pictures are most of an outcome.
+    """
     samples: list[SampleOutcome] = []
     beads: list[BeadRunResult] = []
     for work in works:
@@ -102,11 +113,25 @@ def outcomes_of(
                 code="journal_incomplete",
             )
         outcome = outcome_of(entry)
+        if not pictures and not isinstance(outcome, SampleFailure):
+            outcome = replace(outcome, densities=())
         if isinstance(outcome, BeadRunResult):
             beads.append(outcome)
         else:
             samples.append(outcome)
     return tuple(samples), tuple(beads)
+
+
+def picture_frames(study: Study, journal: Journal, works: Sequence[Work]) -> Iterator[pl.DataFrame]:
+    """The table `densities` in parts: some samples at a time, all bead runs at the end."""
+    from cytosepsis.tables import densities_frame
+
+    samples = [work for work in works if work.kind == "sample"]
+    beads = [work for work in works if work.kind == "beads"]
+    for first in range(0, len(samples), _SAMPLES_TOGETHER):
+        some, _ = outcomes_of(journal, samples[first : first + _SAMPLES_TOGETHER])
+        last = first + _SAMPLES_TOGETHER >= len(samples)
+        yield densities_frame(study, some, outcomes_of(journal, beads)[1] if last else ())
 
 
 def stamp_of(path: str) -> Stamp | None:

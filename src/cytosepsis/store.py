@@ -22,10 +22,12 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 from cytosepsis.errors import StoreError
 from cytosepsis.journal import Journal
 from cytosepsis.lock import Lock
-from cytosepsis.table_files import SUFFIXES, TEMPORARY, write_frame, write_whole
+from cytosepsis.table_files import SUFFIXES, TEMPORARY, write_frame, write_parts, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from cytosepsis.table_files import Frames
 
 JOURNAL = "journal.sqlite"
 RUN = "run.json"
@@ -68,6 +70,10 @@ class RunRecord:
     machine: Mapping[str, str | int | None]
     # why samples and bead runs were computed (`reuse.Reason`) → how many
     reasons: Mapping[str, int] = field(default_factory=dict)
+    # assay → SHA-256 of its gating plan and its matrix ("file" or "none" where there is no CSV)
+    plans: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # a reviewer's decisions that the tables take in; who and why stay in the study
+    overrides: Sequence[Mapping[str, str | None]] = ()
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
     # analyses whose tables this run removed: what they were computed from has changed
     removed_analyses: list[str] = field(default_factory=list)
@@ -168,7 +174,7 @@ class Store:
         """Raise StoreError where another run has taken the folder over."""
         self._lock.check()
 
-    def write_tables(self, tables: Mapping[str, pl.DataFrame]) -> None:
+    def write_tables(self, tables: Mapping[str, Frames]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed.
 
         `run.json` goes first: while tables of two runs lie side by side it vouches for none.
@@ -330,8 +336,14 @@ class Store:
             return ()  # damaged: what --fresh is for
         return tuple(table for record in records.values() for table in record.tables)
 
-    def _write_frames(self, tables: Mapping[str, pl.DataFrame]) -> None:
+    def _write_frames(self, tables: Mapping[str, Frames]) -> None:
         for name, table in tables.items():
+            if callable(table):
+                try:
+                    write_parts(table(), self.folder, name)
+                except OSError as error:
+                    raise self._cannot_write(error) from error
+                continue
             for suffix in SUFFIXES:
                 self._write(f"{name}{suffix}", partial(write_frame, table, suffix))
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -23,7 +24,7 @@ from cytosepsis.codec import encode
 from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Entry, Key, Stamp
-from cytosepsis.reuse import Judge, Reason, key_of, outcomes_of, stamp_of
+from cytosepsis.reuse import Judge, Reason, key_of, outcomes_of, picture_frames, stamp_of
 from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
@@ -38,15 +39,15 @@ from cytosepsis.tasks import (
     is_settled,
     orders_of,
     perform,
+    sources_of,
     versions,
     works_of,
 )
 from cytosepsis.workers import Pool, Reply, frames
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from cytosepsis.protocol import Study
+    from cytosepsis.protocol import Override, Study
+    from cytosepsis.table_files import Frames
 
 _TARGET = "cytosepsis.tasks:perform"
 _COMPILER = "cytosepsis.compiling:compile_kernels"
@@ -148,7 +149,8 @@ def run_study(
         run.compute(engine)
         store.journal.commit()
         outcomes, beads = run.outcomes()
-        store.write_tables(_tables(study, outcomes, beads, plots=plots))
+        pictures = partial(picture_frames, study, store.journal, run.works) if plots else None
+        store.write_tables(_tables(study, outcomes, beads, pictures=pictures))
         store.journal.keep_only(key_of(work) for work in run.works)
         return store.write_run(run.record(study, outcomes, beads, workers=workers))
 
@@ -235,7 +237,7 @@ class _Run:
 
     def outcomes(self) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
         """Everything, from the journal, in the order of the study."""
-        return outcomes_of(self._store.journal, self.works)
+        return outcomes_of(self._store.journal, self.works, pictures=False)
 
     def record(
         self,
@@ -258,6 +260,8 @@ class _Run:
                 assay.name: {**asdict(assay.limits), "quality": asdict(assay.quality)}
                 for assay in study.assays
             },
+            plans={assay.name: sources_of(assay) for assay in study.assays},
+            overrides=[_decision(override) for override in study.overrides],
             digest=self._digest,
             workers=workers,
             n_samples=n_samples,
@@ -348,14 +352,13 @@ def _tables(
     outcomes: tuple[SampleOutcome, ...],
     beads: tuple[BeadRunResult, ...],
     *,
-    plots: bool,
-) -> Mapping[str, pl.DataFrame]:
+    pictures: Frames | None,
+) -> Mapping[str, Frames]:
     from cytosepsis.tables import all_tables
 
-    tables = dict(all_tables(study, outcomes, beads))
-    if not plots:
-        tables.pop("densities", None)
-    return tables
+    tables: dict[str, Frames] = dict(all_tables(study, outcomes, beads))
+    del tables["densities"]
+    return tables if pictures is None else {**tables, "densities": pictures}
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:
@@ -384,6 +387,15 @@ def _inputs(
     return {
         **{sample.file: outcome.sha256 for sample, outcome in pairs},
         **{files[run.bead_run]: run.sha256 for run in beads},
+    }
+
+
+def _decision(override: Override) -> dict[str, str | None]:
+    return {
+        "target": override.target,
+        "action": override.action,
+        "when": override.when,
+        **dict(override.parameters),
     }
 
 

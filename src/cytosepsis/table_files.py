@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -15,7 +17,11 @@ from cytosepsis.errors import StoreError
 if TYPE_CHECKING:
     import polars as pl
 
+    # A table at once, or the parts of one that is too large for that, in their order.
+    Frames = pl.DataFrame | Callable[[], Iterator[pl.DataFrame]]
+
 SUFFIXES = (".parquet", ".csv")
+_ROWS_TOGETHER = 2000  # of a table in parts: what a reader who streams it holds at a time
 TEMPORARY = ".writing-"  # begins the name of what is not yet whole
 
 # A spreadsheet takes such text for a formula; plain numbers written as text are harmless.
@@ -38,9 +44,34 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         raise StoreError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
-def csv_text(table: pl.DataFrame) -> str:
+def write_parts(parts: Iterator[pl.DataFrame], folder: Path, name: str) -> None:
+    """Write one table from parts that are never all in memory, as Parquet and CSV, whole or not.
+
+    The files are a function of the parts: those of a single part are what `write_frame` writes.
+    """
+    import polars as pl
+
+    with ExitStack() as stack:
+        pieces = []
+        lines = stack.enter_context(_whole(folder / f"{name}.csv"))
+        for number, part in enumerate(parts):
+            piece = folder / f"{TEMPORARY}{name}.{number}.parquet"
+            stack.callback(piece.unlink, missing_ok=True)
+            pieces.append(piece)
+            with piece.open("wb") as file:
+                write_frame(part, ".parquet", file)
+            lines.write(csv_text(part, header=number == 0).encode())
+        with _whole(folder / f"{name}.parquet") as file:
+            if len(pieces) == 1:
+                with pieces[0].open("rb") as piece_file:
+                    shutil.copyfileobj(piece_file, file)
+            else:
+                pl.scan_parquet(pieces).sink_parquet(file, row_group_size=_ROWS_TOGETHER)
+
+
+def csv_text(table: pl.DataFrame, *, header: bool = True) -> str:
     """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
-    text: str = _without_nan(table).with_columns(_defused()).write_csv()
+    text: str = _without_nan(table).with_columns(_defused()).write_csv(include_header=header)
     return text
 
 
@@ -69,10 +100,16 @@ def _defused() -> pl.Expr:
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write beside the place, synchronise, rename: a reader sees the old file or the new one."""
+    with _whole(path) as file:
+        write(file)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         with temporary.open("wb") as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -220,6 +220,15 @@ def is_settled(outcome: Outcome) -> bool:
     return error is None or error[0] not in UNSETTLED | UNFORESEEN
 
 
+def sources_of(assay: Assay) -> dict[str, str]:
+    """What an assay's plan and matrix are: SHA-256 of the bytes, or the word of study.toml."""
+    matrix = assay.compensation
+    return {
+        "gating": _content(assay.gating).partition(".")[0],
+        "compensation": matrix if matrix in _FILE_WORDS else _content(matrix).partition(".")[0],
+    }
+
+
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """SHA-256 of the computing modules and the versions of what they compute with."""

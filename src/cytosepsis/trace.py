@@ -13,11 +13,12 @@ from cytosepsis.store import Results, open_results
 
 Story = dict[str, Any]  # heading → what is known, in the order of the computation
 
-_PER_SAMPLE = ("populations", "intensities", "marker_values")
+# Told in a place of their own, or (the pictures) not fit to be told in words.
+_APART = ("samples", "abc", "calibrations", "densities")
 
 
 def trace_sample(folder: str | os.PathLike[str], sample_id: str) -> Story:
-    """Collect everything that decided a sample's numbers: input, gates, beads, flags, code.
+    """Collect everything that decided a sample's numbers: input, plan, gates, beads, review, code.
 
     StoreError where the results know no such sample.
     """
@@ -26,22 +27,29 @@ def trace_sample(folder: str | os.PathLike[str], sample_id: str) -> Story:
     if not rows:
         raise StoreError(f"{results.folder}: no sample {sample_id!r} in these results.")
     sample = rows[0]
+    assay = str(sample.get("assay"))
     story: Story = {"sample": _known(sample)}
     quantified = [_known(row) for row in _rows(results, "abc", sample_id=sample_id)]
     if quantified:
         story["abc"] = quantified
     run = next((row["bead_run"] for row in quantified if row.get("bead_run")), None)
-    if run is not None:
-        story["calibration"] = [_known(r) for r in _rows(results, "calibrations", bead_run=run)]
-    for name in _PER_SAMPLE:
-        found = [_known(row) for row in _rows(results, name, sample_id=sample_id)]
-        if found:
-            story[name] = found
-    story["flags"] = _meanings(sample.get("flags"), *(row.get("flags") for row in quantified))
+    lines = [] if run is None else _rows(results, "calibrations", bead_run=run)
+    if lines:
+        story["calibration"] = [_known(line) for line in lines]
+    for name in results.tables:
+        if name not in _APART:
+            found = [_known(row) for row in _rows(results, name, sample_id=sample_id)]
+            if found:
+                story[name] = found
+    story["flags"] = _meanings(*(row.get("flags") for row in (sample, *quantified, *lines)))
+    decisions = [o for o in results.run.overrides if o["target"] in {sample_id, run}]
+    if decisions:
+        story["overrides"] = [_known(decision) for decision in decisions]
     story["computed"] = {
         "code_digest": results.run.code_digest,
         "study_digest": results.run.study_digest,
-        "limits": results.run.limits.get(str(sample.get("assay")), {}),
+        **{f"{what}_digest": text for what, text in results.run.plans.get(assay, {}).items()},
+        "limits": results.run.limits.get(assay, {}),
         "versions": dict(results.run.versions),
         "run_started_at": results.run.started_at,
     }
@@ -49,14 +57,18 @@ def trace_sample(folder: str | os.PathLike[str], sample_id: str) -> Story:
 
 
 def _rows(results: Results, table: str, **wanted: str) -> list[dict[str, Any]]:
+    """The rows of a table in which something is named, also as one of several joined by `;`."""
     import polars as pl
 
     if table not in results.tables:
         return []
     frame = results.table(table)
-    if not set(wanted) <= set(frame.columns):
+    if any(frame.schema.get(name) != pl.String for name in wanted):
         return []
-    tests = [pl.col(name) == value for name, value in wanted.items()]
+    tests = [
+        (pl.col(name) == value) | pl.col(name).str.split(";").list.contains(value)
+        for name, value in wanted.items()
+    ]
     return frame.filter(*tests).to_dicts()
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,9 @@ from cytosepsis.engines import Engine
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Journal
 from cytosepsis.protocol import Study
-from cytosepsis.reuse import key_of, outcomes_of
+from cytosepsis.reuse import key_of, outcomes_of, picture_frames
 from cytosepsis.store import JOURNAL, open_results
-from cytosepsis.table_files import SUFFIXES, table_bytes
+from cytosepsis.table_files import SUFFIXES, table_bytes, write_parts
 from cytosepsis.tasks import Order, Work, code_digest, perform, works_of
 
 if TYPE_CHECKING:
@@ -134,9 +136,19 @@ def _of_tables(
 ) -> Iterator[Difference]:
     from cytosepsis.tables import all_tables
 
-    tables = all_tables(study, *outcomes_of(journal, works))
-    for name in json.loads(journal.fact("tables") or "[]"):
+    tables = all_tables(study, *outcomes_of(journal, works, pictures=False))
+    del tables["densities"]
+    names = json.loads(journal.fact("tables") or "[]")
+    for name in names:
         yield from _of_table(name, tables.get(name), folder)
+    if "densities" in names:
+        with tempfile.TemporaryDirectory() as place:
+            write_parts(picture_frames(study, journal, works), Path(place), "densities")
+            for suffix in SUFFIXES:
+                again = Path(place) / f"densities{suffix}"
+                path = folder / again.name
+                if path.exists() and not filecmp.cmp(again, path, shallow=False):
+                    yield Difference(path.name, "is not what the journal and the study give")
 
 
 def _of_analyses(study: Study, folder: Path) -> Iterator[Difference]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cytosepsis.errors import CytosepsisError
-from cytosepsis.fcs import RawEvents, read_fcs
+from cytosepsis.errors import CytosepsisError, FcsError
+from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
 from cytosepsis.fcs_time import acquisition_time
 from cytosepsis.fcs_write import head_of
 
@@ -79,7 +79,7 @@ def anonymize_files(
     Parameters
     ----------
     files
-        FCS files with one data set each.
+        FCS files; of several data sets in one, each becomes a file (`0001-1.fcs`, …).
     out
         A folder that is new or empty.
     mapping
@@ -101,13 +101,15 @@ def anonymize_files(
     serials: dict[str, str] = {}
     written, rows = [], []
     for number, file in enumerate(order, start=1):
-        target = folder / f"{number:04d}.fcs"
-        raw = read_fcs(Path(file))
-        serial = raw.keywords.get("$CYTSN", "").strip()
-        pseudonym = serials.setdefault(serial, f"C{len(serials) + 1}") if serial else None
-        copy_fcs(raw, target, rules, Replaced(pseudonym, shift_days=days))
-        written.append(target)
-        rows.append(("file", str(file), target.name))
+        for dataset in _data_sets(Path(file)):
+            part = "" if dataset is None else f"-{dataset + 1}"
+            target = folder / f"{number:04d}{part}.fcs"
+            raw = read_fcs(Path(file), dataset=dataset)
+            serial = raw.keywords.get("$CYTSN", "").strip()
+            pseudonym = serials.setdefault(serial, f"C{len(serials) + 1}") if serial else None
+            copy_fcs(raw, target, rules, Replaced(pseudonym, shift_days=days))
+            written.append(target)
+            rows.append(("file", str(file), target.name))
     rows += [("cytometer", serial, name) for serial, name in serials.items()]
     write_mapping(key, [*rows, ("shift_days", str(days), "")])
     return tuple(written)
@@ -173,6 +175,17 @@ def write_mapping(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
 def random_shift() -> int:
     """Draw days, one to ten years back."""
     return -(365 + secrets.randbelow(3287))
+
+
+def _data_sets(path: Path) -> tuple[int | None, ...]:
+    """Number the data sets of a file; none has a number where it is clear which is meant."""
+    try:
+        read_fcs(path)
+    except FcsError as error:
+        if error.code != "several_data_sets":
+            raise
+        return tuple(range(read_keywords(path).n_data_sets))
+    return (None,)
 
 
 def _text(raw: RawEvents, rules: Rules, replaced: Replaced) -> dict[str, str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
+import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from cytosepsis.anonymize.fcs_copy import (
     random_shift,
     write_mapping,
 )
+from cytosepsis.anonymize.plan_copy import copy_matrix, copy_plan
+from cytosepsis.anonymize.toml_text import toml_text
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.fcs import read_fcs
-from cytosepsis.protocol import Study, instant
+from cytosepsis.protocol import BeadRun, Sample, Study, instant
 
 # Columns of a sample that say something of the method and nothing of a person.
 _CARRIED = (
@@ -37,6 +40,8 @@ _CARRIED = (
     *("drug_timing", "incubation_hours", "plate", "replicate", "tube", "lysis", "reagent_lot"),
     *("protocol_version", "counting_lot", "blood_volume_ul", "bead_volume_ul"),
 )
+_WORD = re.compile(r"[^\s,;\"'\[\]{}()<>=]+")  # of a sheet or plan
+_LEAST_SEARCHED = 6  # characters; shorter ids may be words of the method by chance
 _CLINICAL = ("followup_days",)
 
 Row = dict[str, object]
@@ -67,6 +72,7 @@ class _Copy:
         self.cytometers = _Names("cytometer", "C")
         self.sites = _Names("site", "SITE")
         self.draws = _Names("draw_id", "D")
+        self.reviewers = _Names("reviewer", "R")
         self.files: list[tuple[str, str, str]] = []
         self.left_out: list[str] = []
 
@@ -78,15 +84,25 @@ class _Copy:
             return (at.date() + timedelta(days=self.days)).isoformat()
         return self.shifted(at).isoformat(sep="T")
 
+    def day(self, iso: str) -> str:
+        """Shift a day or moment that is written in ISO form."""
+        if not iso:
+            return iso
+        at = datetime.fromisoformat(iso)
+        return str(self.moment(at, has_time="T" in iso))
+
     def shifted(self, at: datetime) -> datetime:
         """Shift a moment and give it in UTC, without its zone."""
         return (instant(at, self.study.timezone) + timedelta(days=self.days)).replace(tzinfo=None)
 
-    def file(self, original: str, path: str, name: str | None, cytometer: str | None) -> str:
-        """Copy one file; one that cannot be copied stays missing, as its row will say."""
-        place = f"fcs/{name}.fcs"
+    def file(self, row: Sample | BeadRun, name: str | None) -> str:
+        """Copy one file; one that cannot be copied stays missing, as its row will say.
+
+        Of several data sets in one file the row's own becomes a file of its own.
+        """
+        place, cytometer = f"fcs/{name}.fcs", row.cytometer
         try:
-            raw = read_fcs(path)
+            raw = read_fcs(row.path, dataset=row.dataset)
             at = None if raw.acquired_at is None else self.shifted(raw.acquired_at)
             pseudonym = self.cytometers.of(cytometer or raw.cytometer)
             copy_fcs(raw, self.folder / place, self.rules, Replaced(pseudonym, at))
@@ -94,7 +110,8 @@ class _Copy:
             if error.code == "anonymize":
                 raise
             self.left_out.append(f"{name}: {error.code}")
-        self.files.append(("file", original, place))
+        which = "" if row.dataset is None else f" (data set {row.dataset})"
+        self.files.append(("file", row.file + which, place))
         return place
 
     def sample_rows(self, chosen: Mapping[str, str]) -> list[Row]:
@@ -104,7 +121,7 @@ class _Copy:
             run = sample.bead_run or chosen.get(sample.sample_id)
             rows.append(
                 {
-                    "file": self.file(sample.file, sample.path, name, sample.cytometer),
+                    "file": self.file(sample, name),
                     "sample_id": name,
                     "patient_id": self.patients.of(sample.patient_id),
                     "drawn_at": self.moment(sample.drawn_at, has_time=sample.drawn_at_has_time),
@@ -124,7 +141,7 @@ class _Copy:
         return [
             {
                 "bead_run": (name := self.runs.of(run.bead_run)),
-                "file": self.file(run.file, run.path, name, run.cytometer),
+                "file": self.file(run, name),
                 "lot": run.lot,
                 "channel": run.channel,
                 "cytometer": self.cytometers.of(run.cytometer),
@@ -180,8 +197,24 @@ class _Copy:
             for e in self.study.exposures
         ]
 
+    def override_rows(self) -> list[Row]:
+        """Decisions with what they decide; who is a pseudonym, and why, being free text, is not."""
+        return [
+            {
+                "target": _either(o.target, self.samples, self.runs),
+                "action": o.action,
+                "who": self.reviewers.of(o.who),
+                "when": self.day(o.when),
+                "why": "(removed)",
+                "bead_run": self.runs.of(dict(o.parameters).get("bead_run")),
+                **{k: v for k, v in o.parameters if k != "bead_run" and _is_number(v)},
+            }
+            for o in self.study.overrides
+        ]
+
     def mapping(self) -> list[tuple[str, str, str]]:
-        kinds = (self.patients, self.samples, self.runs, self.cytometers, self.sites, self.draws)
+        things = (self.samples, self.runs, self.cytometers, self.sites, self.draws)
+        kinds = (self.patients, self.reviewers, *things)
         named = [(k.what, old, new) for k in kinds for old, new in k.known.items()]
         return [*named, *self.files, ("shift_days", str(self.days), "")]
 
@@ -211,17 +244,8 @@ def anonymize_study(
     Raises
     ------
     CytosepsisError
-        Where a plan or a sheet holds what cannot be anonymized: a FlowJo workspace names its
-        files and keywords, overrides hold free text.
+        Where a copy cannot be shown to be clean, or a plan's copy to be the same plan.
     """
-    workspaces = [a.name for a in study.assays if a.gating.lower().endswith(".wsp")]
-    if workspaces or study.overrides:
-        what = f"the workspace of {workspaces[0]!r}" if workspaces else "overrides"
-        raise CytosepsisError(
-            f"{what} cannot be anonymized: it holds free text. Save the plan as Gating-ML or TOML, "
-            "and leave overrides out.",
-            code="anonymize",
-        )
     folder, key = new_folder(out), mapping_path(out, mapping)
     (folder / "fcs").mkdir()
     (folder / "assays").mkdir()
@@ -232,22 +256,58 @@ def anonymize_study(
         "clinical": copy.patient_rows(),
         "measurements": copy.measurement_rows(),
         "exposures": copy.exposure_rows(),
+        "overrides": copy.override_rows(),
     }
     for name, rows in sheets.items():
         if rows:
             # study.toml may name a clinical column in which nothing happened to stand.
             _write_sheet(folder / f"{name}.csv", rows, keep_empty=name == "clinical")
-    document = _document(study, folder, [name for name, rows in sheets.items() if rows])
-    (folder / "study.toml").write_text(_toml(document), encoding="utf-8")
+    written = [name for name, rows in sheets.items() if rows]
+    files_of: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for sample, row in zip(study.samples, sheets["samples"], strict=True):
+        files_of[sample.assay].append((sample.path, str(row["file"])))
+    document = _document(study, folder, written, files_of)
+    (folder / "study.toml").write_text(toml_text(document), encoding="utf-8")
+    _check_names(study, folder)
     write_mapping(key, copy.mapping())
     return tuple(copy.left_out)
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _check_names(study: Study, folder: Path) -> None:
+    """Refuse a copy in whose sheets or plans an id of the original still stands as a word."""
+    ids = {s.patient_id for s in study.samples} | {p.patient_id for p in study.patients}
+    ids |= {s.sample_id for s in study.samples} | {run.bead_run for run in study.bead_runs}
+    searched = {name for name in ids if len(name) >= _LEAST_SEARCHED and not name.isdecimal()}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or path.suffix == ".fcs":
+            continue
+        found = searched & set(_WORD.findall(path.read_text(encoding="utf-8")))
+        if found:
+            raise CytosepsisError(
+                f"{path.relative_to(folder)}: still holds an id of the original, {min(found)!r}. "
+                "Rename what bears it (a population, a marker, a lot) in the original.",
+                code="anonymize",
+            )
 
 
 def _either(name: str | None, samples: _Names, runs: _Names) -> str | None:
     return runs.of(name) if name in runs.known else samples.of(name)
 
 
-def _document(study: Study, folder: Path, sheets: Sequence[str]) -> dict[str, Any]:
+def _document(
+    study: Study,
+    folder: Path,
+    sheets: Sequence[str],
+    files_of: Mapping[str, Sequence[tuple[str, str]]],
+) -> dict[str, Any]:
     """study.toml as it is, with other sheets and places; its comments are not carried over."""
     document = tomllib.loads((Path(study.folder) / "study.toml").read_text(encoding="utf-8-sig"))
     table = document["study"]
@@ -259,16 +319,13 @@ def _document(study: Study, folder: Path, sheets: Sequence[str]) -> dict[str, An
     table |= {"name": "anonymized", "timezone": "UTC"}
     for number, assay in enumerate(study.assays, start=1):
         settings = document["assays"][assay.name]
-        settings["gating"] = _carried(assay.gating, folder, f"plan{number}")
+        files = [(Path(path).name, Path(copy).name) for path, copy in files_of.get(assay.name, ())]
+        plan = copy_plan(assay.gating, folder / "assays" / f"plan{number}", files)
+        settings["gating"] = f"assays/{plan.name}"
         if assay.compensation not in {"file", "none"}:
-            settings["compensation"] = _carried(assay.compensation, folder, f"matrix{number}")
+            matrix = copy_matrix(assay.compensation, folder / "assays" / f"matrix{number}")
+            settings["compensation"] = f"assays/{matrix.name}"
     return document
-
-
-def _carried(path: str, folder: Path, name: str) -> str:
-    place = f"assays/{name}{Path(path).suffix.lower()}"
-    shutil.copyfile(path, folder / place)
-    return place
 
 
 def _write_sheet(path: Path, rows: Sequence[Row], *, keep_empty: bool) -> None:
@@ -277,37 +334,3 @@ def _write_sheet(path: Path, rows: Sequence[Row], *, keep_empty: bool) -> None:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _toml(document: Mapping[str, Any], prefix: str = "") -> str:
-    """A document of tables, scalars and lists as TOML."""
-    lines = [f"{_quoted(k)} = {_value(v)}" for k, v in document.items() if not isinstance(v, dict)]
-    for name, table in _tables(document):
-        path = f"{prefix}.{_quoted(name)}" if prefix else _quoted(name)
-        lines += ["", f"[{path}]", _toml(table, path)]
-    return "\n".join(lines) + "\n"
-
-
-def _tables(document: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    return ((name, value) for name, value in document.items() if isinstance(value, dict))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _value(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return _quoted(value)
-        case datetime():
-            return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
-        case date():
-            return value.isoformat()
-        case list():
-            return f"[{', '.join(_value(item) for item in value)}]"
-        case _:
-            return repr(value)

@@ -1,4 +1,4 @@
-"""Commands on a results folder: `verify`, `trace`."""
+"""Commands on a results folder: `verify`, `trace`, `export-excel`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
@@ -68,6 +68,22 @@ def trace(
             typer.echo(heading)
             for line in _lines(content):
                 typer.echo(safe(f"  {line}"))
+
+
+def export_excel(
+    results: Annotated[Path, _RESULTS],
+    out: Annotated[Path, typer.Option(help="The workbook, ending in .xlsx.", show_default=False)],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a workbook that is there.")
+    ] = False,
+) -> None:
+    """Write every table of a results folder into one Excel workbook, with what its columns mean."""
+    with command():
+        from cytosepsis.workbook import write_workbook
+
+        for line in write_workbook(results, out, overwrite=overwrite):
+            say(f"Left out: {line}")
+        typer.echo(safe(f"{out}: every other table, one sheet each; `columns` explains them."))
 
 
 def _lines(content: Any) -> Iterator[str]:

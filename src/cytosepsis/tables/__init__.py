@@ -61,7 +61,7 @@ def all_tables(
         "quality": quality_frame(readings),
         "quality_windows": quality_windows_frame(readings),
         "quality_bins": quality_bins_frame(readings),
-        "densities": densities_frame(study, readings, beads),
+        "densities": densities_frame(study, [r.outcome for r in readings], beads),
     }
     assert tuple(tables) == tuple(TABLES)
     return tables
@@ -72,6 +72,7 @@ __all__ = [
     "Column",
     "Table",
     "all_tables",
+    "densities_frame",
     "flags_markdown",
     "tables_markdown",
 ]

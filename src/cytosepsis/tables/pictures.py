@@ -9,21 +9,23 @@ import polars as pl
 
 from cytosepsis.densities import Density, DensityAxis, Outline
 from cytosepsis.protocol import Study
-from cytosepsis.sample import BeadRunResult
-from cytosepsis.tables.readings import Reading
+from cytosepsis.sample import BeadRunResult, SampleOutcome, SampleResult
 from cytosepsis.tables.samples import in_sheet_order
 from cytosepsis.tables.schemas import DENSITIES, frame
 
 
 def densities_frame(
-    study: Study, readings: Sequence[Reading], bead_results: Iterable[BeadRunResult]
+    study: Study, outcomes: Iterable[SampleOutcome], bead_results: Iterable[BeadRunResult]
 ) -> pl.DataFrame:
-    """The `densities` table; a file from which nothing could be read has no rows."""
+    """The `densities` table, or a part of it: of these samples, in this order, then of beads.
+
+    A file from which nothing could be read has no rows.
+    """
     rows: list[tuple[str | None, str | None, int, Density]] = [
-        (r.sample.sample_id, None, number, density)
-        for r in readings
-        if r.result
-        for number, density in enumerate(r.result.densities, 1)
+        (outcome.sample_id, None, number, density)
+        for outcome in outcomes
+        if isinstance(outcome, SampleResult)
+        for number, density in enumerate(outcome.densities, 1)
     ]
     for bead_run, pictures in _of_beads(study, bead_results).items():
         rows += [(None, bead_run, n, density) for n, density in enumerate(pictures, 1)]
