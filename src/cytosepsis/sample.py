@@ -88,6 +88,8 @@ class SampleResult:
     # The same as `quantified` with the events that quality flags the other way: left out where the
     # assay keeps them, in where it drops them. None where none is flagged.
     quantified_otherwise: Quantified | None = None
+    # The same by the plan's own gates, where a reviewer has given some; else None.
+    quantified_by_plan: Quantified | None = None
     gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
     densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
