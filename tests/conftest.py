@@ -22,6 +22,22 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
 
 
 @pytest.fixture(scope="session")
+def plain_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a small study with faults; its study lies beside it."""
+    from report_study import plain_study
+
+    return plain_study(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def hostile_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a study whose ids and names try to be programs."""
+    from report_study import hostile_study
+
+    return hostile_study(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of real FCS files: $CYTOSEPSIS_CORPUS, by default ../shared/fcs."""
     folder = Path(os.environ.get("CYTOSEPSIS_CORPUS", ROOT.parent / "shared" / "fcs"))

@@ -211,6 +211,12 @@ def slow_import_faults(module: Module) -> list[str]:
 
 
 class _DropFunctions(ast.NodeTransformer):
+    def visit_If(self, node: ast.If) -> ast.AST:
+        # what only type checkers import costs nobody anything
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return ast.copy_location(ast.Pass(), node)
 

@@ -163,6 +163,8 @@ def test_every_gate_is_drawn_once_on_its_parent() -> None:
             Rectangle("other", "root", (SSC, FSC), (1.0, None), (2.0, 4.0), complement=True),
             Ellipse("round", "root", (SSC, FSC), (5.0, 6.0), ((4.0, 1.0), (1.0, 9.0)), 2.0),
             Rectangle("bright", "cells", (cd14,), (0.4,), (None,)),
+            Rectangle("dim", "cells", (cd14,), (None,), (0.4,)),
+            Ellipse("again", "root", (FSC, SSC), (5.0, 6.0), ((4.0, 1.0), (1.0, 9.0)), 2.0),
             Boolean("both", "root", "and", (Operand("root/cells"), Operand("root/other"))),
             Rectangle("ratio", "both", (Axis("FL1-A", ratio=Ratio("FSC-A")),), (0.1,), (None,)),
         ]
@@ -183,9 +185,11 @@ def test_every_gate_is_drawn_once_on_its_parent() -> None:
         Outline("root/cells", "polygon", (0, 0, 9e4, 0, 9e4, 9e4)),
         Outline("root/other", "rectangle", (None, 4.0, 1.0, 2.0), complement=True),
         Outline("root/round", "ellipse", (6.0, 5.0, 9.0, 1.0, 4.0, 2.0)),
+        Outline("root/again", "ellipse", (5.0, 6.0, 4.0, 1.0, 9.0, 2.0)),
     )
     assert densities[1].outlines == (
         Outline("root/cells/bright", "rectangle", (0.4, None, None, None)),
+        Outline("root/cells/dim", "rectangle", (None, 0.4, None, None)),
     )
     assert densities[2].x.divisor == "FSC-A"
     assert densities[3].x.scale == "logicle"  # as the plan's gates see the channel

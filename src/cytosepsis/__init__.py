@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cytosepsis.quality.check import check_quality
     from cytosepsis.quality.report import QualityReport
     from cytosepsis.quality.settings import QualitySettings
+    from cytosepsis.report.build import Report, write_report
     from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
@@ -91,6 +92,7 @@ _HOMES = {
     "quality.check": ("check_quality",),
     "quality.report": ("QualityReport",),
     "quality.settings": ("QualitySettings",),
+    "report.build": ("Report", "write_report"),
     "sample": ("SampleFailure", "SampleResult", "analyze_sample"),
     "simulate": ("SimulationSettings", "simulate_study"),
     "spillover_controls": (
@@ -131,6 +133,7 @@ __all__ = [
     "QualityReport",
     "QualitySettings",
     "RawEvents",
+    "Report",
     "Results",
     "Sample",
     "SampleFailure",
@@ -164,6 +167,7 @@ __all__ = [
     "spillover_of",
     "write_fcs",
     "write_gatingml",
+    "write_report",
 ]
 
 

@@ -100,6 +100,14 @@ _TABLE = (
     Flag("levels_not_separated", "doubt", "Neighbouring bead levels overlap."),
     Flag("level_saturated", "doubt", "The brightest level lies at the top of the channel's range."),
     Flag("lot_expired", "doubt", "The bead run was acquired after the lot's expiry date."),
+    # --- analyses of a results folder
+    Flag("flagged_values", "note", "Some of the values that an analysis rests on are flagged themselves."),
+    Flag("eligibility_unknown", "doubt", "The cohort's rules can be judged for nobody: every patient was analysed. Record eligibility, or set `population` to everyone."),
+    Flag("perfect_separation", "doubt", "The marker tells events from others without fault: the area is 1 or 0, and its interval says nothing."),
+    Flag("no_common_cutoff", "note", "Several sites or lysis methods: no data-derived cut-off is given."),
+    Flag("strata_dropped", "note", "Sites or lysis methods with fewer than two patients of one class take no part in the area."),
+    Flag("few_events_per_variable", "doubt", "A model has fewer events per variable than `events_per_variable`: its estimates are unstable."),
+    Flag("fit_at_border", "doubt", "A mixed model found no variance between patients, or its optimiser did not settle."),
     # --- a matrix from single-stain controls
     Flag("control_few_events", "doubt", "A control has fewer usable events than the limit."),
     Flag("control_saturated", "doubt", "More of a control's events than the limit lie in a detector's top value; they were left out."),

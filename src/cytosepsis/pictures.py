@@ -40,7 +40,7 @@ from cytosepsis.transforms import Logicle, Transform
 Roles = Mapping[str, Sequence[str]]
 Key = tuple[str, tuple[Axis, ...]]  # a population and the axes it is seen on
 
-SINGLE_BEADS = f"{ROOT}/single_beads"  # as `bead_scatter` finds them
+SINGLE_BEADS = f"{ROOT}/single beads"  # as `bead_scatter` finds them
 N_BEAD_BINS = 512  # levels are narrow: a CV of 2 % is a hundredth of a decade
 
 # For intensities that no gate looks at: four and a half decades, half of one around zero.
@@ -124,7 +124,7 @@ def _sketches(plan: GatingPlan) -> dict[Key, _Sketch]:
         axes = axes_of(gate)[:2]
         if not axes:
             continue
-        mirrored = (gate.parent, axes[::-1]) in sketches
+        mirrored = (gate.parent, axes) not in sketches and (gate.parent, axes[::-1]) in sketches
         sketch = sketches.setdefault((gate.parent, axes[::-1] if mirrored else axes), _Sketch())
         outline = _outline(gate)
         sketch.outlines.append(_mirror(outline) if mirrored else outline)

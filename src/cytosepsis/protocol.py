@@ -16,6 +16,7 @@ from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
+from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
 
@@ -142,6 +143,17 @@ class Sample:
     blood_volume_ul: float | None = None
     bead_volume_ul: float | None = None
     extra: tuple[tuple[str, str | None], ...] = ()  # further columns, carried through
+
+
+@dataclass(frozen=True, slots=True)
+class Aids:
+    """What the gates of one sample draw on besides its own file."""
+
+    controls: tuple[Sample, ...] = ()  # its control tubes, for thresholds of `method = "control"`
+    given: tuple[GivenGate, ...] = ()  # gates that a reviewer has placed
+
+
+NO_AIDS = Aids()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +359,9 @@ def hours_between(earlier: datetime, later: datetime, timezone: str | None = Non
 
 __all__ = [
     "DAY_COLUMNS",
+    "NO_AIDS",
     "AbcSettings",
+    "Aids",
     "Assay",
     "BeadRun",
     "ChartSettings",

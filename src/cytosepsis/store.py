@@ -75,6 +75,8 @@ class RunRecord:
     # a reviewer's decisions that the tables take in; who and why stay in the study
     overrides: Sequence[Mapping[str, str | None]] = ()
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
+    # assay → cut-offs of its AB/C, for whoever draws its bands
+    cutoffs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     # analyses whose tables this run removed: what they were computed from has changed
     removed_analyses: list[str] = field(default_factory=list)
 

@@ -260,6 +260,7 @@ class _Run:
                 assay.name: {**asdict(assay.limits), "quality": asdict(assay.quality)}
                 for assay in study.assays
             },
+            cutoffs={assay.name: assay.abc.cutoffs for assay in study.assays if assay.abc},
             plans={assay.name: sources_of(assay) for assay in study.assays},
             overrides=[_decision(override) for override in study.overrides],
             digest=self._digest,

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from cytosepsis.analysis import biomarker_tables, candidate_tables, exvivo_tables
+from cytosepsis.analysis.biomarkers import biomarker_frames
+from cytosepsis.analysis.candidates import candidate_frames
 from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
 from cytosepsis.analysis.cohort import analyze_cohort
 from cytosepsis.analysis.cohort_tables import TABLES as COHORT_TABLES
 from cytosepsis.analysis.control_charts import charts_frames
+from cytosepsis.analysis.exvivo import exvivo_frames
 from cytosepsis.analysis.troubles import TROUBLE_CODES
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
 from cytosepsis.protocol import Study
@@ -47,6 +51,32 @@ ANALYSES: dict[str, Analysis] = {
             reads=("samples", "marker_values"),
             compute=analyze_cohort,
             codes=TROUBLE_CODES | VISIT_CODES,
+        ),
+        Analysis(
+            name="biomarkers",
+            purpose="Which marker at which time tells of which outcome.",
+            tables=biomarker_tables.TABLES,
+            reads=("samples", "patients", "marker_values", "cohort", "visits"),
+            compute=biomarker_frames,
+            codes=biomarker_tables.CODES,
+            libraries=("statsmodels",),
+        ),
+        Analysis(
+            name="candidates",
+            purpose="Who could benefit from immunostimulation, by the study's enrolment rules.",
+            tables=(candidate_tables.CANDIDATES,),
+            reads=("marker_values", "cohort"),
+            compute=candidate_frames,
+            codes=candidate_tables.CODES,
+        ),
+        Analysis(
+            name="exvivo",
+            purpose="Whether a drug brings the cells back: wells with their own controls.",
+            tables=exvivo_tables.TABLES,
+            reads=("samples", "populations", "intensities", "abc"),
+            compute=exvivo_frames,
+            codes=exvivo_tables.CODES,
+            libraries=("statsmodels",),
         ),
         Analysis(
             name="charts",

@@ -24,7 +24,9 @@ from cytosepsis.cli import (
     plan_commands,
     privacy_commands,
     quality_command,
+    report_command,
     result_commands,
+    statistics_commands,
     study_commands,
 )
 from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
@@ -42,7 +44,11 @@ app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(result_commands.export_excel)
 app.command()(analysis_commands.cohort)
+app.command()(statistics_commands.biomarkers)
+app.command()(statistics_commands.candidates)
+app.command()(statistics_commands.exvivo)
 app.command()(analysis_commands.charts)
+app.command()(report_command.report)
 app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(quality_command.quality)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -110,6 +112,20 @@ def _sentence() -> str:
 def make_progress() -> PlainLines | ProgressBar:
     """The bar where somebody is watching, else plain lines."""
     return ProgressBar() if sys.stderr.isatty() else PlainLines()
+
+
+@contextmanager
+def counted(what: str, seconds: float = LINE_SECONDS) -> Iterator[Callable[[int, int], None]]:
+    """A plain line now and then: so many of so many are done."""
+    last = [time.monotonic()]
+
+    def note(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= seconds:
+            last[0] = now
+            say(f"{done:,} of {total:,} {what}")
+
+    yield note
 
 
 def seconds_left(progress: Progress) -> float | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from cytosepsis.cli.terminal import (
     EXIT_UNFORESEEN,
     Format,
     command,
+    processors,
     safe,
     say,
     write_json,
@@ -66,7 +66,7 @@ def run(
             results = run_study(
                 loaded,
                 out,
-                workers=workers or _processors(),
+                workers=workers or processors(),
                 digest=digest,
                 plots=plots,
                 fresh=fresh,
@@ -118,6 +118,17 @@ def simulate(
     fault: Annotated[
         list[str] | None, typer.Option(help="A fault to build in; may be given several times.")
     ] = None,
+    ex_vivo: Annotated[
+        int, typer.Option(min=0, help="Patients with ex vivo wells, as FCS files.")
+    ] = 0,
+    cohort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Instead: so many patients as tables with known effects, without FCS files.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The study's name.")] = "simulated",
     panel: Annotated[
         str | None,
@@ -136,6 +147,14 @@ def simulate(
             return
         from cytosepsis.simulate import SimulationSettings, simulate_study
 
+        if cohort is not None:
+            from cytosepsis.simulate.cohort import CohortSettings, simulate_cohort
+
+            simulate_cohort(folder, CohortSettings(seed=seed, patients=cohort, name=name))
+            typer.echo(safe(f"{folder}: cohort {name!r} of {cohort} patients, as tables"))
+            typer.echo(safe(f"Next: cytosepsis run {folder} --out results"))
+            return
+
         settings = SimulationSettings(
             seed=seed,
             patients=patients,
@@ -143,18 +162,12 @@ def simulate(
             events=events,
             bead_events=bead_events,
             faults=tuple(fault or ()),
+            ex_vivo=ex_vivo,
             name=name,
         )
         simulate_study(folder, settings)
         typer.echo(safe(f"{folder}: study {name!r} with its truth.csv"))
         typer.echo(safe(f"Next: cytosepsis run {folder} --out results"))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _warn(warnings: tuple[str, ...]) -> None:

@@ -73,7 +73,7 @@ def read_samples(
     sheet = reading.sheet("samples", file.study.samples, known=SAMPLE_COLUMNS, needed=needed)
     if sheet is None:
         return ()
-    if not sheet.rows:
+    if not sheet.rows and file.study.measurements is None:
         reading.problems.error(sheet.name, "", "has a header and no rows: nothing to compute.")
     rows = [(cells, _sample(cells, file, groups)) for cells in reading.rows(sheet)]
     _unique(rows, "sample_id", lambda sample: sample.sample_id)

@@ -78,8 +78,9 @@ CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 # The kernel that each kind of work compiles last.
 WALK = "walk.walk"
 DENSITY = "density.shortest_interval"
+MIXTURE = "mixture.t_mixture"
 STABILITY = "stability.segments"
-STUDY = (WALK, DENSITY, STABILITY)  # what a whole study needs
+STUDY = (WALK, DENSITY, STABILITY, MIXTURE)  # what a whole study needs
 
 
 def kernel(function: F) -> F:

@@ -32,6 +32,9 @@ class AbcResult:
     flags: tuple[str, ...]  # every doubt about this number, those of sample and beads included
     reason_code: str | None = None  # the code of `flags` that rules the number out
     reason: str | None = None  # why there is no number, in a sentence
+    # how much AB/C moves, as a fraction of it, where the gate is widened or narrowed, the more of
+    # the two; None where that was not looked at
+    gate_sensitivity: float | None = None
 
 
 def quantify(
@@ -63,6 +66,9 @@ def quantify(
         abc, low, high = _interval(
             choice.calibration, cells, assay.abc.pe_per_antibody, study.assay_cv
         )
+    moved = None
+    if abc is not None and choice.calibration:
+        moved = _sensitivity(choice.calibration, cells, assay.abc.pe_per_antibody, abc)
     banded = abc is not None and cells.n_cells >= assay.abc.min_events
     return AbcResult(
         population=cells.population,
@@ -78,6 +84,7 @@ def quantify(
         flags=tuple(dict.fromkeys(flags)),
         reason_code=reasons[0][0] if reasons else None,
         reason="; ".join(text for _, text in reasons) or None,
+        gate_sensitivity=moved,
     )
 
 
@@ -172,6 +179,14 @@ def _interval(
         intensity, low, high, pe_per_antibody=pe_per_antibody, assay_cv=assay_cv
     )
     return abc, _finite(abc_low), _finite(abc_high)
+
+
+def _sensitivity(
+    calibration: Calibration, cells: Quantified, pe_per_antibody: float, abc: float
+) -> float | None:
+    others = [value for value in (cells.wider, cells.narrower) if value is not None and value > 0]
+    moved = [abs(calibration.to_abc(value, pe_per_antibody) / abc - 1.0) for value in others]
+    return max(moved, default=None)
 
 
 def _finite(value: float | None) -> float | None:

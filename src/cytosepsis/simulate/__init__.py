@@ -5,6 +5,7 @@ One stream of random numbers per patient, draw and bead run: adding some changes
 
 from __future__ import annotations
 
+from cytosepsis.simulate.cohort import CohortSettings, simulate_cohort
 from cytosepsis.simulate.panel_catalog import PANEL_TUBES, SPOILT
 from cytosepsis.simulate.panel_study import PanelSettings, simulate_panel
 from cytosepsis.simulate.settings import DEMO, FAULTS, SimulationSettings
@@ -15,9 +16,11 @@ __all__ = [
     "FAULTS",
     "PANEL_TUBES",
     "SPOILT",
+    "CohortSettings",
     "PanelSettings",
     "SimulatedStudy",
     "SimulationSettings",
+    "simulate_cohort",
     "simulate_panel",
     "simulate_study",
 ]

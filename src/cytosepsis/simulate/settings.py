@@ -44,6 +44,7 @@ class SimulationSettings:
     events: int = 20_000  # per sample file, debris and doublets included; 6-12 % are monocytes
     bead_events: int = 10_000  # per bead file; the usual acquisition of the assay
     faults: tuple[str, ...] = ()  # names out of `FAULTS`
+    ex_vivo: int = 0  # patients with ex vivo wells, four files each, and so have the controls
     assay_cv: float = 0.03  # staining and pipetting, log-normal, one factor per sample
     level_sd: float = 0.004  # of ln(intensity) of one bead level in one run, beyond counting
     start: date = date(2024, 1, 8)  # first day a patient may be enrolled
@@ -58,7 +59,10 @@ class SimulationSettings:
             )
         if len(set(self.faults)) < len(self.faults):
             raise CytosepsisError("A fault is named twice; name each once.", code="simulation")
-        if min(self.patients, self.healthy) < 0 or min(self.events, self.bead_events) < 1:
+        if (
+            min(self.patients, self.healthy, self.ex_vivo) < 0
+            or min(self.events, self.bead_events) < 1
+        ):
             raise CytosepsisError(
                 "A study needs at least one event per file and no negative number of people: "
                 f"found patients={self.patients}, healthy={self.healthy}, events={self.events}, "

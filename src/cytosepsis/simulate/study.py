@@ -29,6 +29,8 @@ from cytosepsis.simulate.instrument import (
 from cytosepsis.simulate.patients import Draw, SimulatedPatient, healthy_draw, simulated_patient
 from cytosepsis.simulate.settings import SimulationSettings, generator
 from cytosepsis.simulate.sheets import GATING_PLAN, csv_text, readme, study_toml, write_text
+from cytosepsis.simulate.wells import COLUMNS as WELL_COLUMNS
+from cytosepsis.simulate.wells import wells_of
 
 CYTOMETER = "SIM0001"
 PE_VOLTAGE = VOLTAGES[4]
@@ -86,14 +88,21 @@ def simulate_study(
     patients += [faulty_patient(settings, fault) for fault in settings.faults]
     draws = [draw for patient in patients for draw in patient.draws]
     draws += [healthy_draw(settings, i + 1) for i in range(settings.healthy)]
+    wells = wells_of(settings, draws)
     samples, truth = _write_samples(folder, settings, draws)
-    beads, bead_truth = _write_beads(folder, settings, draws)
+    for well in wells:
+        row, true = _write_sample(folder, settings, well.draw)
+        # stained after an incubation: the delay from draw to staining says nothing
+        row |= {"drawn_at": _minute(well.blood.drawn_at), "stained_at": None, **well.columns}
+        samples.append(row)
+        truth.append(true)
+    beads, bead_truth = _write_beads(folder, settings, [*draws, *(well.draw for well in wells)])
 
     write_text(folder / "study.toml", study_toml(settings))
     write_text(folder / "assays" / "mhladr.toml", GATING_PLAN)
     write_text(folder / "README.md", readme(settings))
     sheets = (
-        ("samples", samples, SAMPLE_COLUMNS),
+        ("samples", samples, (*SAMPLE_COLUMNS, *(WELL_COLUMNS if wells else ()))),
         ("beads", beads, BEAD_COLUMNS),
         ("clinical", [_clinical_row(patient) for patient in patients], CLINICAL_COLUMNS),
         ("truth", truth, TRUTH_COLUMNS),

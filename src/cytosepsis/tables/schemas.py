@@ -157,14 +157,9 @@ GATES = Table(
         _POPULATION,
         _text("type", "`singlet`, `threshold`, `cluster`, `density`, or `given` by a reviewer."),
         _text("method", "How a threshold or a cluster was looked for."),
+        _text("gate_status", "`ok`, or why not: see the page on gating plans."),
         _text(
-            "gate_status",
-            "`ok`, `few_events`, `one_peak`, `no_valley`, `clamped`, `drifted`, `not_converged`.",
-        ),
-        _text(
-            "standing",
-            "What stands as the gate: what was `found`, the plan's `reference`, the `batch`'s "
-            "gate, a reviewer's (`override`), or `nothing`.",
+            "standing", "`found`, `reference`, `batch`, `override` (a reviewer's), or `nothing`."
         ),
         _text("channels", "Roles of the gate's axes, `;`-joined."),
         _count("n_parent", "Events of the parent on which it was looked for."),
@@ -271,6 +266,16 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number(
+            "abc_gate_sensitivity",
+            "fraction",
+            "How much AB/C moves where a found gate's border is moved out or in by 15 % of its "
+            "distance from the middle, the more of the two.",
+        ),
+        _number(
+            "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
+        ),
+        _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
         _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
         _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
     ),
