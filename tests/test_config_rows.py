@@ -148,7 +148,8 @@ def test_faults_of_the_clinical_sheet(tmp_path: Path) -> None:
         'clinical.csv. Did you mean "followup_days"?',
         "clinical.csv: row 2, infection_day: found 'never'; wanted a number.",
         "clinical.csv: row 2, age: found 'old'; wanted a number.",
-        "clinical.csv: rows 2, 3: have the same patient_id 'P1'; wanted one row per patient.",
+        "clinical.csv: rows 2, 3: have the same patient_id 'P1'; wanted one row per patient, or an "
+        "episode_id of its own in each row, where they are admissions.",
     ]
 
 

@@ -19,6 +19,7 @@ from cytosepsis.counting import CountingLot
 from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
+from cytosepsis.trajectory_rules import EndotypeRules, TrajectoryRules
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -305,6 +306,8 @@ class Study:
     # Further rows of patients who were admitted again, each with an `episode_id` of its own.
     later_episodes: tuple[Patient, ...] = ()
     cohort: CohortRules = field(default_factory=CohortRules)
+    trajectories: TrajectoryRules = field(default_factory=TrajectoryRules)
+    endotypes: EndotypeRules = field(default_factory=EndotypeRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None

@@ -251,7 +251,7 @@ def _flow_frame(
         steps.append(_Step(step.stage, step.meaning, step.n, step.n_any, left, step.rule))
     steps.append(_Step("included", "every rule passes", left, n_left=left))
     analysed = set(cohort.filter("analysed")["patient_id"])
-    whom = f'[cohort] analyses = "{study.cohort.analyses}"'
+    whom = f'[analysis] population = "{study.analyses.plan.population}"'
     steps.append(_Step("analysed", f"taken by analyses: {whom}", len(analysed)))
     drawn = visits.filter(pl.col("status") == "drawn", pl.col("patient_id").is_in(list(analysed)))
     for window in study.windows:
@@ -298,13 +298,7 @@ def _problems_frame(people: Sequence[str], troubles: Mapping[str, list[Trouble]]
 
 
 def _is_analysed(one: Judged, study: Study) -> bool:
-    match study.cohort.analyses:
-        case "all":
-            return True
-        case "not_excluded":
-            return one.verdict != "exclude"
-        case "include":
-            return one.verdict == "include"
+    return study.analyses.plan.population == "everyone" or one.verdict == "include"
 
 
 def _of(one: Judged, outcome: str) -> list[str]:

@@ -13,6 +13,11 @@ from cytosepsis.config.analysis_sections import Known, read_analyses
 from cytosepsis.config.assays import ReadAssay, read_assays
 from cytosepsis.config.cells import Reading
 from cytosepsis.config.clock import Clock
+from cytosepsis.config.cohort_sections import (
+    cohort_rules_of,
+    endotype_rules_of,
+    trajectory_rules_of,
+)
 from cytosepsis.config.counting import check_blood_counts, lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.outcomes import outcomes_of
@@ -124,6 +129,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     outcomes = outcomes_of(file, patients)
     known = Known(markers, outcomes, windows, patients, primary)
     analyses = read_analyses(file, known, problems)
+    rules = cohort_rules_of(file, patients, problems)
+    courses = trajectory_rules_of(file, markers, problems)
+    groups = endotype_rules_of(file, markers, windows, problems)
     if file.study is None:
         return ReadStudy(None, assays)
     study = Study(
@@ -143,6 +151,9 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         primary_marker=primary,
         outcomes=outcomes,
         analyses=analyses,
+        cohort=rules,
+        trajectories=courses,
+        endotypes=groups,
         control_charts=ChartSettings(**file.given("control_charts")),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),

@@ -39,6 +39,7 @@ class Batch:
     digest: str  # SHA-256 of the file
     shrinkage: float  # 0: a sample's own gate stands as found; 1: the batch's; between: in between
     gates: tuple[BatchGate, ...]
+    source: str = ""  # the file's name
 
     def region(self, path: str) -> Region | None:
         """Where a gate usually lies; None where that was not learned."""
@@ -152,7 +153,7 @@ def read_batch(path: Path) -> Batch:
     if not isinstance(shrinkage, int | float) or not 0 <= shrinkage <= 1:
         raise GatingError(f"{path.name}: shrinkage is {shrinkage!r}; from 0 to 1 is meant")
     gates = tuple(_gate(values, path) for values in document.get("gates", []))
-    return Batch(hashlib.sha256(content).hexdigest(), float(shrinkage), gates)
+    return Batch(hashlib.sha256(content).hexdigest(), float(shrinkage), gates, path.name)
 
 
 def _gate(values: Mapping[str, object], path: Path) -> BatchGate:

@@ -111,6 +111,7 @@ name = "{name}"
 samples = "samples.csv"
 beads = "beads.csv"
 clinical = "clinical.csv"
+exposures = "exposures.csv"
 baseline = "{baseline}"
 bead_max_age_hours = 24
 timezone = "Europe/Paris"
@@ -151,6 +152,24 @@ horizon = 28
 event_day = "death_day"
 observed_until = "followup_days"
 horizon = 28
+
+[outcomes.fungal_infection]
+event_day = "fungal_day"
+competing_day = ["death_day", "icu_discharge_day"]
+observed_until = "followup_days"
+horizon = 28
+
+[outcomes.cmv_reactivation]
+event_day = "cmv_day"
+competing_day = ["death_day", "icu_discharge_day"]
+observed_until = "followup_days"
+horizon = 28
+
+[outcomes.hsv_reactivation]
+event_day = "hsv_day"
+competing_day = ["death_day", "icu_discharge_day"]
+observed_until = "followup_days"
+horizon = 28
 """
 
 _SHORT_FILES = """
@@ -181,7 +200,8 @@ The same settings give the same bytes again (with the same version of numpy);
 `truth.csv`: per sample the patient's true level (`patient_abc`), the median of the sample's own
 true single monocytes (`sample_abc`, which differs by staining and counting), true counts, and the
 fault, if any. `truth_beads.csv`: per bead run the true line
-log10(intensity) = slope · log10(PE molecules) + intercept.
+log10(intensity) = slope · log10(PE molecules) + intercept. `truth_cohort.csv`: per patient
+the verdict of the cohort's rules, and the rule that decides.
 """
 
 
