@@ -42,6 +42,7 @@ from cytosepsis.protocol import (
     ChartSettings,
     Measurement,
     Patient,
+    Reagent,
     Sample,
     Study,
     Window,
@@ -155,6 +156,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         trajectories=courses,
         endotypes=groups,
         control_charts=ChartSettings(**file.given("control_charts")),
+        reagents=tuple(Reagent(name, **table.given()) for name, table in file.reagents.items()),
+        experiment=tuple(file.given("experiment").items()),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),
         **file.study.given(
