@@ -275,6 +275,8 @@ ABC = Table(
         _number(
             "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
         ),
+        _number("fraction_low", "fraction", "Cells below `abc.low`: M-MDSC of CD14+ monocytes."),
+        _number("fraction_positive", "fraction", "Cells from `abc.positive` on: HLA-DR+."),
         _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
         _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
         _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
