@@ -14,7 +14,7 @@ from cytosepsis.tables.columns import moment as _moment
 from cytosepsis.tables.columns import number as _number
 from cytosepsis.tables.columns import text as _text
 from cytosepsis.tables.columns import truth as _truth
-from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
+from cytosepsis.tables.quality_schemas import OVERRIDES, QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -419,6 +419,7 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        OVERRIDES,
         QUALITY,
         QUALITY_WINDOWS,
         QUALITY_BINS,
@@ -435,6 +436,7 @@ __all__ = [
     "INTENSITIES",
     "MARKER_VALUES",
     "MOMENT",
+    "OVERRIDES",
     "PATIENTS",
     "POPULATIONS",
     "QUALITY",
