@@ -21,13 +21,11 @@ import polars as pl
 from cytosepsis import load_study, run_study
 from cytosepsis.panels import panel_names, read_panel
 from cytosepsis.simulate import SPOILT, PanelSettings, simulate_panel
+from cytosepsis.simulate.panel_catalog import EVENTS, USUAL_EVENTS
 
 DOC = Path(__file__).parents[1] / "docs" / "panels.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 COUNT_TOLERANCE, INTENSITY_TOLERANCE, FRACTION_TOLERANCE = 0.05, 0.05, 2.0
-# Counting needs events: some thousand lymphocytes among fifteen times as many other events.
-EVENTS = {"lymphocyte_subsets": 300_000}
-USUAL_EVENTS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ def measure(
 ) -> Run:
     """Simulate, run and compare one study: spoilt tubes, else of (patients, healthy) people."""
     patients, healthy = (0, 0) if faults else people
-    events = events or EVENTS.get(panel, USUAL_EVENTS)
     study = simulate_panel(
         folder / "study", PanelSettings(panel, seed, patients, healthy, events, tuple(faults))
     )
@@ -57,7 +54,7 @@ def measure(
     found = results.table("marker_values")
     truth = pl.read_csv(
         study / "truth.csv",
-        schema_overrides={"value": pl.Float64, "tube_value": pl.Float64, "timepoint": pl.String},
+        schema_overrides={"value": pl.Float64, "blood_value": pl.Float64, "timepoint": pl.String},
     ).rename({"value": "truth"})
     table = truth.join(
         found.select(
@@ -68,13 +65,12 @@ def measure(
         nulls_equal=True,
     )
     fraction = pl.col("kind") == "fraction"
-    # A count is judged twice: by the tube's own cells and beads (what gating can be right about),
-    # and by the blood, with the counting error that its interval states.
-    reference = pl.coalesce("tube_value", "truth")
+    # A count is judged twice: here by the tube's own cells and beads (what gating can be right
+    # about), and by the blood, with the counting error that its interval states (`coverage`).
     error = (
         pl.when(fraction)
-        .then(pl.col("value") - reference)
-        .otherwise(pl.col("value") / reference - 1)
+        .then(pl.col("value") - pl.col("truth"))
+        .otherwise(pl.col("value") / pl.col("truth") - 1)
     )
     return Run(panel, table.with_columns(error=error))
 
@@ -111,7 +107,7 @@ def coverage(runs: Sequence[Run]) -> str:
     )
     if rows.is_empty():
         return ""
-    inside = rows.filter(pl.col("truth").is_between("low", "high"))
+    inside = rows.filter(pl.col("blood_value").is_between("low", "high"))
     share = 100 * len(inside) / len(rows)
     return f"The 95 % intervals of {len(rows)} counts hold the blood's true count in {share:.1f} %."
 
@@ -131,7 +127,7 @@ def spoilt_rows(runs: Sequence[Run]) -> Iterator[str]:
         ]
         yield (
             f"| {SPOILT[str(fault)]} | {len(rows)} | {len(without)} | {len(flagged)} | "
-            f"{len(quiet) - len(far)} | {len(far)} |{' ' + '; '.join(far) if far else ''}"
+            f"{len(quiet) - len(far)} | {len(far)}{': ' + '; '.join(far) if far else ''} |"
         )
 
 

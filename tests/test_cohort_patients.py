@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from cytosepsis.analysis.cohort import cohort_frames
 from cytosepsis.analysis.troubles import TROUBLE_CODES
+from cytosepsis.analysis_plan import Analyses, AnalysisPlan
 from cytosepsis.cohort_rules import RULES, CohortRules, OwnRule
 from cytosepsis.protocol import Exposure, Measurement, Patient, Study
 from hand_made import rows, study
@@ -374,16 +375,18 @@ def test_the_digest_is_that_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("analyses", "taken"),
-    [("all", [True] * 3), ("not_excluded", [True, False, True]), ("include", [True, False, False])],
+    ("population", "taken"), [("everyone", [True] * 3), ("included", [True, False, False])]
 )
-def test_whom_analyses_take_is_said(analyses, taken) -> None:
+def test_whom_analyses_take_is_said(population, taken) -> None:
     names = ("meets everything", "17 years old", "no age")
     people = [one for name in names for one in PATIENTS if one.name == name]
-    made = frames(of(*people, analyses=analyses))
+    made = frames(replace(of(*people), analyses=Analyses(AnalysisPlan(population=population))))
     assert made.cohort["analysed"].to_list() == taken
+    nobody = frames(of(*(one for one in PATIENTS if one.name == "no age")))
+    assert nobody.cohort["analysed"].to_list() == [True]
+    assert "nobody can be judged" in nobody.flow["meaning"].str.join(" ")[0]
     step = rows(made.flow.filter(pl.col("stage") == "analysed"))[0]
-    assert (step["n"], analyses in step["meaning"]) == (sum(taken), True)
+    assert (step["n"], population in step["meaning"]) == (sum(taken), True)
 
 
 # --- steroids in numbers (domain of the field: equivalents and worked sums)
@@ -596,7 +599,7 @@ def test_the_flow_ends_with_values_at_each_window() -> None:
         }
     )
     people = [one for one in PATIENTS if one.name in set(visits["patient_id"])]
-    flow = frames(of(*people, analyses="include"), visits).flow
+    flow = frames(of(*people), visits).flow
     last = flow.filter(pl.col("stage") == "at_window")
     assert last.select("timepoint", "n").rows() == [("D1-2", 1), ("D3-4", 0), ("D6-8", 0)]
 

@@ -37,6 +37,7 @@ def test_a_compilation_that_was_interrupted_is_not_taken_for_finished(
     (tmp_path / "stability.segments-1.py311.nbi").touch()
     assert not kernels.is_compiled(kernels.WALK)
     (tmp_path / "walk.walk-1.py311.nbi").touch()
+    (tmp_path / "mixture.t_mixture-1.py311.nbi").touch()
     assert kernels.is_compiled()
     assert compiling.is_compiled()
 

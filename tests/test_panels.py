@@ -176,6 +176,12 @@ def test_equal_settings_give_equal_studies(tmp_path: Path) -> None:
     assert (more / same).read_bytes() == (one / same).read_bytes(), "people do not shift others"
     truth = pl.read_csv(one / "truth.csv")
     assert set(truth["marker"]) == {"treg_percent", "treg_count"}
+    counts = truth.filter(pl.col("kind") == "count")
+    assert counts["blood_value"].null_count() == 0
+    assert truth.filter(pl.col("kind") == "fraction")["blood_value"].null_count() == 3
+    assert (
+        PanelSettings("treg").events_per_file < PanelSettings("lymphocyte_subsets").events_per_file
+    )
     with pytest.raises(CytosepsisError, match="not an empty folder"):
         simulate_panel(one, settings)
     with pytest.raises(CytosepsisError, match="Unknown faults: dropped"):

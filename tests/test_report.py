@@ -267,7 +267,8 @@ def test_pages_carry_a_policy_and_one_script(made: Made) -> None:
         text = path.read_text(encoding="utf-8")
         assert "default-src 'none'" in text
         programs = [s for s in links.scripts if s.get("type") != "application/json"]
-        assert len(programs) == 1
+        assert len(programs) == 1 or path.name == "courses.html"  # and Bokeh's there
+        assert "unsafe-inline" not in text.partition("script-src")[2].partition(";")[0]
         assert not any(name.startswith("on") for name in links.attributes)
 
 

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 # What decides an analysis, of ours.
 _CODE = (
     *("analysis", "statistics", "tables", "quantify"),
-    *("protocol.py", "analysis_plan.py", "cohort_rules.py", "answers.py", "units.py"),
+    *(
+        "protocol.py",
+        "analysis_plan.py",
+        "cohort_rules.py",
+        "trajectory_rules.py",
+        "answers.py",
+        "units.py",
+    ),
 )
 
 

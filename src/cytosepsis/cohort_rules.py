@@ -195,5 +195,3 @@ class CohortRules:
     readmissions: Literal["first", "all"] = "first"
     skip: tuple[str, ...] = ()  # rules that are not applied
     own: tuple[OwnRule, ...] = ()
-    # Whom analyses take; with a section [cohort] the default is "include".
-    analyses: Literal["include", "not_excluded", "all"] = "all"

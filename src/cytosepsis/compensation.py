@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,12 @@ def spillover_from_keyword(text: str, source: str, *, pnn: Sequence[str] = ()) -
     CompensationError
         The count does not agree with the names and values found, or a value is not a number.
     """
+    return _parsed(text, source, tuple(pnn))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, source: str, pnn: tuple[str, ...]) -> Spillover:
+    """The matrix of a text; kept, as the files of a panel often carry the same."""
     tokens = [token.strip() for token in text.split(",")]
     while tokens and not tokens[-1]:
         tokens.pop()

@@ -16,7 +16,9 @@ from cytosepsis.bead_peaks import find_peaks
 from cytosepsis.bead_scatter import single_beads
 from cytosepsis.fcs import read_fcs
 from cytosepsis.fcs_write import write_fcs
-from cytosepsis.gating.apply import gate
+from cytosepsis.gating.apply import find_gates, gate
+from cytosepsis.gating.row_form import row_form
+from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.pictures import pictures_of
 from cytosepsis.quality.check import check_quality
@@ -31,7 +33,17 @@ _PLAN = {
             "type": "rectangle",
             "x": {"channel": "FL", "transform": "logicle"},
             "ranges": {"x": {"min": 0.2, "max": 0.8}},
-        }
+        },
+        {"name": "single", "type": "singlet", "x": "FSC-A", "y": "SSC-A"},
+        {"name": "dim", "type": "threshold", "x": "FL", "method": "valley", "keep": "below"},
+        {
+            "name": "cloud",
+            "type": "cluster",
+            "x": {"channel": "FL", "transform": "logicle"},
+            "y": "SSC-A",
+            "centre": [0.56, 50_000.0],  # where the middle level lies, and no other
+            "drift": [0.1, 20_000.0],
+        },
     ],
 }
 
@@ -61,8 +73,10 @@ def compile_kernels(_: object = None) -> None:
         path = Path(folder) / "events.fcs"
         write_fcs(path, events, pnn=("FSC-A", "SSC-A", "FL"))
         raw, plan = read_fcs(path), parse_toml_plan(_PLAN)
-        pictures = pictures_of(raw, plan, channels={})
-        gate(raw, plan, pictures=pictures)
+        found = find_gates(raw, plan)
+        pictures = pictures_of(raw, found.plan, channels={})
+        gate(raw, found, pictures=pictures)
+        sample_rows(raw, row_form(raw), most=500)  # part of a file, as of a large one
         for picture in pictures:
             picture.canvas.density()
         check_quality(raw)

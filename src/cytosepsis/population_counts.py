@@ -31,14 +31,18 @@ class PopulationCount:
         return self.n_events
 
 
-def population_counts(populations: Populations) -> tuple[PopulationCount, ...]:
-    """Every population's events and fractions, root first, in the plan's order."""
+def population_counts(
+    populations: Populations, *, hidden: Collection[str] = ()
+) -> tuple[PopulationCount, ...]:
+    """Events and fractions of populations, root first, in the plan's order; without `hidden`."""
     counts, plan = populations.n_events, populations.plan
     findings = {finding.path: finding for finding in populations.findings}
     undefined = undefined_paths(plan, populations.findings)
     root = counts[ROOT]
     rows = [PopulationCount(ROOT, ROOT, root, 1.0 if root else None, 1.0 if root else None)]
     for gate, path in zip(plan, plan.paths[1:], strict=True):
+        if path in hidden:
+            continue
         if path in undefined:
             status = findings[path].status if path in findings else NO_PARENT
             if path in findings and gate.parent in undefined:

@@ -16,8 +16,10 @@ from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
+from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
+from cytosepsis.trajectory_rules import EndotypeRules, TrajectoryRules
 
 Statistic = Literal["median", "geometric_mean"]
 
@@ -32,6 +34,9 @@ class AbcSettings:
     pe_per_antibody: float = 1.0  # 1:1 conjugate (BD Quantibrite HLA-DR, clone L243)
     min_events: int = 500  # cells; below: value shown, never banded
     cutoffs: tuple[float, ...] = ()  # AB/C; bands are lower ≤ value < upper
+    # AB/C of single cells, carried back through the sample's bead line; None: not counted
+    low: float | None = None  # below: HLA-DR-low, of CD14+ monocytes M-MDSC
+    positive: float | None = None  # from here on: HLA-DR+
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,17 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Aids:
+    """What the gates of one sample draw on besides its own file."""
+
+    controls: tuple[Sample, ...] = ()  # its control tubes, for thresholds of `method = "control"`
+    given: tuple[GivenGate, ...] = ()  # gates that a reviewer has placed
+
+
+NO_AIDS = Aids()
+
+
+@dataclass(frozen=True, slots=True)
 class BeadRun:
     """One row of the bead sheet: one bead acquisition."""
 
@@ -248,6 +264,22 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
+class Reagent:
+    """A stain as MIFlowCyt 1.0 asks for it, 2.4.1 to 2.4.7."""
+
+    name: str
+    measures: str | None = None  # the characteristic, e.g. "expression of HLA-DR"
+    analyte: str | None = None
+    detector: str | None = None  # what binds the analyte, e.g. "anti-HLA-DR antibody"
+    reporter: str | None = None  # fluorochrome
+    clone: str | None = None
+    manufacturer: str | None = None
+    catalogue: str | None = None
+    lot: str | None = None
+    channel: str | None = None  # the role in the assays
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """A reviewer's decision on a sample or a bead run."""
 
@@ -293,12 +325,16 @@ class Study:
     # Further rows of patients who were admitted again, each with an `episode_id` of its own.
     later_episodes: tuple[Patient, ...] = ()
     cohort: CohortRules = field(default_factory=CohortRules)
+    trajectories: TrajectoryRules = field(default_factory=TrajectoryRules)
+    endotypes: EndotypeRules = field(default_factory=EndotypeRules)
     bead_max_age_hours: float = 24.0  # one working day: beads are run daily
     assay_cv: float | None = None  # repeatability of the whole assay, a fraction
     timezone: str | None = None
     compare_across_lysis: bool = False
     compare_across_sites: bool = False
     control_charts: ChartSettings = field(default_factory=ChartSettings)
+    reagents: tuple[Reagent, ...] = ()
+    experiment: tuple[tuple[str, str], ...] = ()  # what only people know, for the MIFlowCyt record
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
     roots: tuple[Root, ...] = ()  # further folders that files may lie in
@@ -347,7 +383,9 @@ def hours_between(earlier: datetime, later: datetime, timezone: str | None = Non
 
 __all__ = [
     "DAY_COLUMNS",
+    "NO_AIDS",
     "AbcSettings",
+    "Aids",
     "Assay",
     "BeadRun",
     "ChartSettings",
@@ -360,6 +398,7 @@ __all__ = [
     "Outcome",
     "Override",
     "Patient",
+    "Reagent",
     "Sample",
     "SampleRole",
     "Statistic",

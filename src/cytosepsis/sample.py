@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,23 @@ from cytosepsis.calibration import (
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
 from cytosepsis.densities import Density
-from cytosepsis.errors import ChannelError, CytosepsisError, FcsError, GatingError
+from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
+from cytosepsis.gating.adaptive import GivenGate, Resolved
 from cytosepsis.gating.apply import Populations, find_gates, gate
+from cytosepsis.gating.batch import ENDING
 from cytosepsis.gating.finding import GateFinding
+from cytosepsis.gating.flexing import NARROWER, WIDER, flexed
 from cytosepsis.gating.lowering import Measure
-from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan
+from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan, Threshold
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
-from cytosepsis.panel import find, kind_of
+from cytosepsis.panel import find
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
-from cytosepsis.protocol import AbcSettings, Assay, Sample
-from cytosepsis.quality.check import check_columns, default_columns
+from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Sample
+from cytosepsis.quality.check import check_roles, choose_events
 from cytosepsis.quality.report import QualityReport
 
 
@@ -65,6 +67,11 @@ class Quantified:
     low: float | None  # 95 % interval of the statistic, from the cells alone
     high: float | None
     n_saturated: int  # cells in the detector's top value
+    wider: float | None = None  # the statistic where the population's found gate is widened
+    narrower: float | None = None  # or narrowed, by `gating.flexing.FLEX`; None: not looked at
+    # of the cells, evenly from the least to the greatest: what tells the share beyond a threshold
+    # that is known only with the bead line; empty without cells
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class SampleResult:
     # The same as `quantified` with the events that quality flags the other way: left out where the
     # assay keeps them, in where it drops them. None where none is flagged.
     quantified_otherwise: Quantified | None = None
+    # The same by the plan's own gates, where a reviewer has given some; else None.
+    quantified_by_plan: Quantified | None = None
     gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
     densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
@@ -104,6 +113,8 @@ class SampleFailure:
     step: str | None = None  # read, panel, compensation, gating, measure, calibration
     unforeseen: bool = False  # not an error of ours: exit status 3
 
+
+N_QUANTILES = 501  # so that a share is told to 0.1 %
 
 R = TypeVar("R")
 F = TypeVar("F")
@@ -140,7 +151,12 @@ class BeadRunResult:
 
 
 def analyze_sample(
-    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
+    sample: Sample,
+    assay: Assay,
+    aids: Aids = NO_AIDS,
+    *,
+    digest: bool = True,
+    plots: bool = False,
 ) -> SampleOutcome:
     """Count and measure one file; a fault is a `SampleFailure`.
 
@@ -156,7 +172,7 @@ def analyze_sample(
             return None
 
     def compute() -> SampleResult:
-        return replace(_measured(sample, assay, plots=plots), sha256=sha256())
+        return replace(_measured(sample, assay, aids, plots=plots), sha256=sha256())
 
     def failed(code: str, message: str, step: str | None, unforeseen: bool) -> SampleFailure:
         return SampleFailure(
@@ -171,37 +187,60 @@ def _hasher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
 
 
-def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
+def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> SampleResult:
     raw = read_fcs(sample.path, dataset=sample.dataset, truncated=assay.truncated)
     if raw.n_events == 0:
         raise FcsError("the file holds no events; acquire it again", code="no_events", step="read")
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
-    quality = _quality(raw, assay)
-    events, otherwise = _chosen(raw, assay, quality)
+    quality = check_roles(raw, [names for _, names in assay.channels], assay.quality)
+    events, otherwise = choose_events(raw, quality, assay.quality)
+    controls = _controls(aids.controls, plan)
     channels = dict(assay.channels)
     shown = measures[0] if assay.abc is not None else None
-    found = find_gates(events, plan, channels=channels, spillover=spillover)
+    found = find_gates(
+        events,
+        plan,
+        channels=channels,
+        spillover=spillover,
+        controls=controls,
+        given=aids.given,
+    )
     pictures = (
         pictures_of(raw, found.plan, channels=channels, spillover=spillover, quantified=shown)
         if plots
         else ()
     )
+    used, borders = (found, {}) if shown is None else _flexed(found, shown.path)
+    moved = {word: Measure(path, measures[0].channel) for word, path in borders.items()}
     populations = gate(
         events,
-        found,
+        used,
         channels=channels,
         spillover=spillover,
-        measures=measures,
+        measures=(*measures, *moved.values()),
         pictures=pictures,
     )
-    counts = population_counts(populations)
-    quantified = None if assay.abc is None else _quantified(raw, assay, assay.abc, populations)
-    other = None
-    if assay.abc is not None and otherwise is not None:
-        again = gate(otherwise, plan, channels=channels, spillover=spillover, measures=measures)
-        other = _quantified(raw, assay, assay.abc, again)
+    counts = population_counts(populations, hidden=borders.values())
+    quantified = None
+    if assay.abc is not None:
+        quantified = _quantified(raw, assay, assay.abc, populations)
+        shifted = {
+            word: estimate(populations.values[measure], assay.abc.statistic).value
+            for word, measure in moved.items()
+        }
+        quantified = replace(quantified, wider=shifted.get(WIDER), narrower=shifted.get(NARROWER))
+
+    def again(part: RawEvents | None, given: Sequence[GivenGate]) -> Quantified | None:
+        """The same of other events or gates; None where there are none."""
+        if assay.abc is None or part is None:
+            return None
+        options: Any = {"channels": channels, "spillover": spillover, "controls": controls}
+        return _quantified(
+            raw, assay, assay.abc, gate(part, plan, measures=measures, given=given, **options)
+        )
+
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
         sample_id=sample.sample_id,
@@ -209,12 +248,13 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
         sha256=None,
         n_events=raw.n_events,
         populations=counts,
-        intensities=_intensities(populations),
+        intensities=_intensities(populations, measures),
         quantified=quantified,
         flags=(
             *flags,
             *flags_of_notes(raw.note_codes),
-            *_quality_flags(quality, dropped=events is not raw),
+            *(quality.flags if quality else ()),
+            *(("flagged_events_dropped",) if events is not raw else ()),
             *gate_flags(
                 plan, populations.findings, counts, quantified.population if quantified else None
             ),
@@ -225,7 +265,8 @@ def _measured(sample: Sample, assay: Assay, *, plots: bool) -> SampleResult:
         gain=detector.gain if detector else None,
         notes=raw.note_codes,
         quality=quality,
-        quantified_otherwise=other,
+        quantified_otherwise=again(otherwise, aids.given),
+        quantified_by_plan=again(events, ()) if aids.given else None,
         gates=populations.findings,
         densities=tuple(picture.canvas.density() for picture in pictures),
     )
@@ -262,8 +303,9 @@ def _read_plan(path: str, sample: str | None, _stamp: tuple[int, ...]) -> Gating
 
 def _plan(path: str, file_name: str) -> GatingPlan:
     """A plan is read once, and again when it was edited; a workspace holds one for each sample."""
-    found = Path(path).stat() if Path(path).is_file() else None
-    stamp = (found.st_mtime_ns, found.st_size) if found else ()
+    beside = sorted(Path(path).parent.glob(f"*{ENDING}"))  # a plan may lean on one of them
+    read = [Path(path), *beside] if Path(path).is_file() else []
+    stamp = tuple(n for found in map(Path.stat, read) for n in (found.st_mtime_ns, found.st_size))
     try:
         return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, stamp)
     except CytosepsisError as error:
@@ -282,35 +324,6 @@ def _spillover(
     return ("none", ("no_spillover",)) if own is None else (own, ())
 
 
-def _quality(raw: RawEvents, assay: Assay) -> QualityReport | None:
-    """Acquisition quality of the detectors that the assay gives a role, or of all without roles."""
-    if not assay.quality.checks:
-        return None
-    columns: dict[int, None] = {}
-    for _, accepted in assay.channels:
-        with suppress(ChannelError):  # a role that the plan does not need may be ambiguous
-            column = find(accepted, raw.pnn, raw.pns)
-            if column is not None and kind_of(raw.pnn[column]) != "time":
-                columns[column] = None
-    return check_columns(raw, tuple(columns) or default_columns(raw), assay.quality)
-
-
-def _chosen(
-    raw: RawEvents, assay: Assay, quality: QualityReport | None
-) -> tuple[RawEvents, RawEvents | None]:
-    """The events that the assay wants measured, and the other choice where there is one."""
-    if quality is None or not quality.flagged():
-        return raw, None
-    kept = raw.keep(quality.kept())
-    return (raw, kept) if assay.quality.events == "keep" else (kept, raw)
-
-
-def _quality_flags(quality: QualityReport | None, *, dropped: bool) -> tuple[str, ...]:
-    if quality is None:
-        return ()
-    return (*quality.flags, *(("flagged_events_dropped",) if dropped else ()))
-
-
 def _measures(assay: Assay, plan: GatingPlan) -> tuple[Measure, ...]:
     """Populations and channels whose values are wanted; uncompensated ones tell saturation."""
     wanted: dict[Measure, None] = {}
@@ -323,6 +336,25 @@ def _measures(assay: Assay, plan: GatingPlan) -> tuple[Measure, ...]:
         for channel in channels:
             wanted[Measure(path, channel)] = None
     return tuple(wanted)
+
+
+def _controls(tubes: tuple[Sample, ...], plan: GatingPlan) -> dict[str, RawEvents]:
+    """The control tubes that the plan asks for, read; of one role the first in the sheet."""
+    asked = {gate.control for gate in plan if isinstance(gate, Threshold)}
+    first: dict[str, Sample] = {}
+    for tube in tubes:
+        if tube.role in asked:
+            first.setdefault(tube.role, tube)
+    return {role: read_fcs(tube.path, dataset=tube.dataset) for role, tube in first.items()}
+
+
+def _flexed(found: Resolved, path: str) -> tuple[Resolved, dict[str, str]]:
+    """The plan with the quantified population's border moved too, where that was found here."""
+    here = any(f.path == path and f.standing == "found" for f in found.findings)
+    if not here:
+        return found, {}
+    plan, paths = flexed(found.plan, path)
+    return replace(found, plan=plan), paths
 
 
 def _full_path(population: str, plan: GatingPlan) -> str:
@@ -343,9 +375,10 @@ def _full_path(population: str, plan: GatingPlan) -> str:
 # ---------------------------------------------------------------------------- its numbers
 
 
-def _intensities(populations: Populations) -> tuple[Intensity, ...]:
+def _intensities(populations: Populations, measures: tuple[Measure, ...]) -> tuple[Intensity, ...]:
     rows = []
-    for measure, values in populations.values.items():
+    for measure in measures:
+        values = populations.values[measure]
         if measure.compensation == UNCOMPENSATED:
             continue
         s = summarize(values)

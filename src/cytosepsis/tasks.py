@@ -7,8 +7,9 @@ returns an outcome; it is called in this process, in worker processes or on othe
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import metadata, resources
@@ -18,7 +19,8 @@ from typing import Any, Literal
 
 from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.codec import encode
-from cytosepsis.protocol import AbcSettings, Assay, Limits, Sample, Study
+from cytosepsis.gating.adaptive import GivenGate, given_gate
+from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Limits, Sample, Study
 from cytosepsis.roots import Root, RootsError, machine_table, path_here
 from cytosepsis.sample import (
     BeadRunResult,
@@ -62,8 +64,10 @@ _NOT_COMPUTING = frozenset(
         "engines",
         "export",
         "fcs_write",
+        "gate_learning",
         "journal",
         "lock",
+        "own_process",
         "panels",
         "quantify",
         "report",
@@ -78,6 +82,7 @@ _NOT_COMPUTING = frozenset(
         "tables",
         "tasks",
         "trace",
+        "trajectory_rules",
         "units",
         "verify",
         "workers",
@@ -93,6 +98,7 @@ class SampleTask:
 
     sample: Sample
     assay: Assay
+    aids: Aids = NO_AIDS
 
 
 Task = SampleTask | BeadTask
@@ -142,9 +148,9 @@ def perform(order: Order) -> Outcome:
     path = _file_of(task)
     before = _stamp(path)
     match task:
-        case SampleTask(sample, assay):
+        case SampleTask(sample, assay, aids):
             options = {"digest": order.digest, "plots": order.plots}
-            outcome: Outcome = analyze_sample(sample, assay, **options)
+            outcome: Outcome = analyze_sample(sample, assay, aids, **options)
         case beads:
             outcome = analyze_beads(beads, digest=order.digest, plots=order.plots)
     if _stamp(path) != before:
@@ -253,11 +259,53 @@ def _sample_works(study: Study) -> Iterator[Work]:
     assays = {assay.name: _measuring(assay) for assay in study.assays}
     contents = {name: _contents(assay) for name, assay in assays.items()}
     parts = {name: _assay_part(assay) for name, assay in assays.items()}
+    controls = _controls(study)
+    given = _given(study)
     for sample in study.samples:
         measured = _measured(sample)
-        part = _digest(encode(replace(measured, path="")), parts[sample.assay])
-        task = SampleTask(measured, assays[sample.assay])
+        aids = Aids(controls.get(sample.sample_id, ()), given.get(sample.sample_id, ()))
+        extra = () if aids == NO_AIDS else (_aids_part(aids),)
+        part = _digest(encode(replace(measured, path="")), parts[sample.assay], *extra)
+        task = SampleTask(measured, assays[sample.assay], aids)
         yield Work("sample", sample.sample_id, sample.path, part, task, contents[sample.assay])
+
+
+def _controls(study: Study) -> Mapping[str, tuple[Sample, ...]]:
+    """Control tubes of each sample whose plan asks for them."""
+    asked = {assay.name: _asks_for_controls(assay.gating) for assay in study.assays}
+    found: dict[str, tuple[Sample, ...]] = {}
+    serving: dict[str, list[Sample]] = {}
+    for row in study.samples:
+        if row.role != "sample" and row.control_for and row.use:
+            serving.setdefault(row.control_for, []).append(replace(_measured(row), role=row.role))
+    for sample in study.samples:
+        if asked[sample.assay] and sample.sample_id in serving:
+            found[sample.sample_id] = tuple(serving[sample.sample_id])
+    return found
+
+
+def _asks_for_controls(gating: str) -> bool:
+    """Whether a plan's text names the method; the plan itself is read where it is applied."""
+    try:
+        return Path(gating).suffix.lower() == ".toml" and b"control" in Path(gating).read_bytes()
+    except OSError:
+        return False
+
+
+def _given(study: Study) -> Mapping[str, tuple[GivenGate, ...]]:
+    """Gates that reviewers have placed, by sample; of one gate the last stands."""
+    given: dict[str, dict[str, GivenGate]] = {}
+    for override in study.overrides:
+        if override.action == "gate":
+            one = given_gate(dict(override.parameters))
+            given.setdefault(override.target, {})[one.path] = one
+    return {target: tuple(gates.values()) for target, gates in given.items()}
+
+
+def _aids_part(aids: Aids) -> str:
+    """Digest of control tubes, by what is in their files, and of given gates."""
+    tubes = [replace(tube, path=_content(tube.path)) for tube in aids.controls]
+    return _digest(encode(replace(aids, controls=tuple(tubes))))
 
 
 def _bead_works(study: Study) -> Iterator[Work]:
@@ -312,9 +360,24 @@ def _content(path: str) -> str:
     suffix = Path(path).suffix.lower()
     stamp = _stamp(path)
     try:
-        return f"{_digest_at(path, stamp)}{suffix}"
+        return f"{_digest_at(path, stamp)}{suffix}{_content_of_batch(path)}"
     except OSError:
         return f"unreadable{suffix}"
+
+
+def _content_of_batch(path: str) -> str:
+    """What the batch reference says that a plan leans on; empty where it names none."""
+    if Path(path).suffix.lower() != ".toml":
+        return ""
+    text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    named = re.search(r"^batch\s*=\s*[\"']([^\"'/\\]+)[\"']", text, re.MULTILINE)
+    if named is None:
+        return ""
+    reference = str(Path(path).parent / named.group(1))
+    try:
+        return f"+{_digest_at(reference, _stamp(reference))}"
+    except OSError:
+        return "+unreadable"
 
 
 @lru_cache(maxsize=64)
@@ -345,7 +408,7 @@ def _task_here(order: Order) -> Task:
         return path_here(path, order.roots, table)
 
     match order.task:
-        case SampleTask(sample, assay):
+        case SampleTask(sample, assay, aids):
             matrix = assay.compensation
             return SampleTask(
                 replace(sample, path=here(sample.path)),
@@ -353,6 +416,10 @@ def _task_here(order: Order) -> Task:
                     assay,
                     gating=here(assay.gating),
                     compensation=matrix if matrix in _FILE_WORDS else here(matrix),
+                ),
+                replace(
+                    aids,
+                    controls=tuple(replace(c, path=here(c.path)) for c in aids.controls),
                 ),
             )
         case beads:

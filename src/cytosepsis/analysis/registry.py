@@ -18,7 +18,12 @@ from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
 from cytosepsis.analysis.cohort import analyze_cohort
 from cytosepsis.analysis.cohort_tables import TABLES as COHORT_TABLES
 from cytosepsis.analysis.control_charts import charts_frames
+from cytosepsis.analysis.endotype_tables import ENDOTYPE_CODES
+from cytosepsis.analysis.endotype_tables import TABLES as ENDOTYPE_TABLES
+from cytosepsis.analysis.endotypes import analyze_endotypes
 from cytosepsis.analysis.exvivo import exvivo_frames
+from cytosepsis.analysis.trajectories import analyze_trajectories
+from cytosepsis.analysis.trajectory_tables import TRAJECTORIES, TRAJECTORY_CODES
 from cytosepsis.analysis.troubles import TROUBLE_CODES
 from cytosepsis.analysis.visit_tables import VISIT_CODES, VISITS
 from cytosepsis.protocol import Study
@@ -51,6 +56,23 @@ ANALYSES: dict[str, Analysis] = {
             reads=("samples", "marker_values"),
             compute=analyze_cohort,
             codes=TROUBLE_CODES | VISIT_CODES,
+        ),
+        Analysis(
+            name="trajectories",
+            purpose="Each marker of each patient over time: changes, slopes, nadir, course.",
+            tables=(TRAJECTORIES,),
+            reads=("marker_values",),
+            compute=analyze_trajectories,
+            codes=TRAJECTORY_CODES,
+        ),
+        Analysis(
+            name="endotypes",
+            purpose="Groups of patients with alike courses, found without outcomes.",
+            tables=ENDOTYPE_TABLES,
+            reads=("marker_values", "cohort"),
+            compute=analyze_endotypes,
+            codes=ENDOTYPE_CODES,
+            libraries=("scikit-learn",),
         ),
         Analysis(
             name="biomarkers",

@@ -309,7 +309,10 @@ def _document(
     files_of: Mapping[str, Sequence[tuple[str, str]]],
 ) -> dict[str, Any]:
     """study.toml as it is, with other sheets and places; its comments are not carried over."""
-    document = tomllib.loads((Path(study.folder) / "study.toml").read_text(encoding="utf-8-sig"))
+    document: dict[str, Any] = tomllib.loads(
+        (Path(study.folder) / "study.toml").read_text(encoding="utf-8-sig")
+    )
+    document.pop("experiment", None)  # names people and places
     table = document["study"]
     for name in ("samples", "beads", "clinical", "measurements", "exposures", "overrides"):
         table.pop(name, None)

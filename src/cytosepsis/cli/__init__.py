@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cytosepsis import __version__
+from cytosepsis import __version__, own_process
 from cytosepsis.cli import (
     analysis_commands,
     compensation_command,
@@ -43,7 +43,10 @@ app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(result_commands.export_excel)
+app.command()(result_commands.miflowcyt)
 app.command()(analysis_commands.cohort)
+app.command()(analysis_commands.trajectories)
+app.command()(analysis_commands.endotypes)
 app.command()(statistics_commands.biomarkers)
 app.command()(statistics_commands.candidates)
 app.command()(statistics_commands.exvivo)
@@ -53,6 +56,7 @@ app.command()(file_commands.inspect)
 app.command()(file_commands.gate)
 app.command()(quality_command.quality)
 app.command()(plan_commands.gating)
+app.command()(plan_commands.learn_gates)
 app.command()(file_commands.calibrate)
 app.command()(compensation_command.compensate)
 app.add_typer(panel_commands.app, name="panel")
@@ -79,6 +83,7 @@ def options(
 def main() -> None:
     """Entry point of the command `cytosepsis`."""
     signal.signal(signal.SIGTERM, _terminate)
+    own_process.declare()
     try:
         app()
     except Terminated:

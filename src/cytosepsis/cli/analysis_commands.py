@@ -1,4 +1,4 @@
-"""Commands that analyse a results folder: `cohort`, `charts`."""
+"""Commands that analyse a results folder: `cohort`, `trajectories`, `endotypes`, `charts`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
@@ -49,6 +49,42 @@ def cohort(
         missed = visits.filter(visits["status"] != "drawn")
         shown = ["patient_id", "timepoint", "status", "reason"]
         show_frame("Visits without a value", missed, shown, file="visits.csv")
+
+
+def trajectories(
+    results: Annotated[Path, RESULTS],
+    study: Annotated[Path | None, STUDY] = None,
+    format: Annotated[Format, FORMAT] = "table",
+) -> None:
+    """Describe each marker of each patient over time: changes, slopes, nadir, course."""
+    with command():
+        done = analyzed(results, study, "trajectories", format)
+        if format == "table":
+            shown = ["patient_id", "marker", "n_values", "first_value", "last_value", "ratio"]
+            shown += ["log10_slope_per_day", "days_below", "real_change", "course"]
+            frame = done.tables["trajectories"]
+            show_frame("Trajectories", frame, shown, file="trajectories.csv")
+
+
+def endotypes(
+    results: Annotated[Path, RESULTS],
+    study: Annotated[Path | None, STUDY] = None,
+    format: Annotated[Format, FORMAT] = "table",
+) -> None:
+    """Group patients with alike courses; how many groups, and how stable they are."""
+    with command():
+        done = analyzed(results, study, "endotypes", format)
+        if format != "table":
+            return
+        numbers = done.tables["endotype_numbers"]
+        shown = ["n_groups", "bic", "smallest_group", "stability", "chosen", "status", "reason"]
+        show_frame("Numbers of groups", numbers, shown, file="endotype_numbers.csv")
+        profiles = done.tables["endotype_profiles"]
+        shown = ["endotype", "timepoint", "n_patients", "geometric_mean", "low", "high"]
+        show_frame("Courses of the groups", profiles, shown, file="endotype_profiles.csv")
+        codes = done.tables["endotypes"]["code"].drop_nulls().value_counts(sort=True).iter_rows()
+        for code, n in codes:
+            typer.echo(f"Without a group: {n} ({code})")
 
 
 def charts(

@@ -1,4 +1,4 @@
-"""Commands on gating plans without events: `gating`."""
+"""Commands on gating plans: `gating`, `learn-gates`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
@@ -53,3 +53,35 @@ def gating(
             read, out, channels=names, compensation=chosen or read_spillover_csv(Path(compensation))
         )
         say(f"{out}: {len(read.gates)} populations.")
+
+
+def learn_gates(
+    study: Annotated[Path, typer.Argument(help="Study folder, or its study.toml.")],
+    out: Annotated[Path, typer.Option(help="New file beside the plan: ….reference.toml.")],
+    assay: Annotated[
+        str | None, typer.Option(help="Assay of the study; needed where it has several.")
+    ] = None,
+    shrinkage: Annotated[
+        float,
+        typer.Option(help="How far each sample's gate is moved to the usual one, 0 to 1."),
+    ] = 0.0,
+) -> None:
+    """Learn where a plan's data-driven gates usually lie, and freeze it in a file."""
+    with command():
+        from cytosepsis.config import load_study
+        from cytosepsis.gate_learning import learn_gates as learn
+
+        read = load_study(study)
+        names = [each.name for each in read.assays]
+        if assay is None and len(names) > 1:
+            raise CytosepsisError(f"--assay: the study has several: {', '.join(names)}.")
+        chosen = assay or names[0]
+        if chosen not in names:
+            raise CytosepsisError(f"--assay {chosen}: the study has {', '.join(names)}.")
+        learned = learn(read, chosen, out, shrinkage=shrinkage)
+        failed = f", {learned.n_failed} could not be read" if learned.n_failed else ""
+        say(f"{out}: learned from {learned.n_samples} samples{failed}.")
+        for path, n in learned.gates:
+            say(f"  {path}: found in {n}")
+        say(f'To lean on it, write batch = "{out.name}" at the top of the plan, and on_fail = ')
+        say('"batch" in its gates.')

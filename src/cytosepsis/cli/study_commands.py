@@ -113,7 +113,10 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal studies.")] = 1,
     patients: Annotated[int, typer.Option(min=0, help="With septic shock.")] = 10,
     healthy: Annotated[int, typer.Option(min=0, help="Healthy controls.")] = 5,
-    events: Annotated[int, typer.Option(min=1, help="Per sample file.")] = 20_000,
+    events: Annotated[
+        int | None,
+        typer.Option(min=1, help="Per sample file; default 20000, of a panel what it needs."),
+    ] = None,
     bead_events: Annotated[int, typer.Option(min=1, help="Per bead file.")] = 10_000,
     fault: Annotated[
         list[str] | None, typer.Option(help="A fault to build in; may be given several times.")
@@ -159,7 +162,7 @@ def simulate(
             seed=seed,
             patients=patients,
             healthy=healthy,
-            events=events,
+            events=events or SimulationSettings().events,
             bead_events=bead_events,
             faults=tuple(fault or ()),
             ex_vivo=ex_vivo,

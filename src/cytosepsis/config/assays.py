@@ -88,6 +88,9 @@ def _assay(
     gating, plan = _opened(
         table.gating, (*place, "gating"), reading, partial(_read_plan, files=files)
     )
+    if plan is not None and plan.batch is not None:
+        name_of_batch = str(Path(table.gating).with_name(plan.batch.source))
+        reading.files.append((name_of_batch, Path(gating).with_name(plan.batch.source)))
     compensation, spillover = table.compensation, None
     if compensation not in _FILE_WORDS:
         compensation, spillover = _opened(

@@ -100,6 +100,8 @@ class AbcTable(SectionTable):
     pe_per_antibody: Positive | None = None
     min_events: Count | None = None
     cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
+    low: Positive | None = None
+    positive: Positive | None = None
 
 
 class LimitsTable(SectionTable):
@@ -218,5 +220,119 @@ class ControlChartsTable(SectionTable):
     bridge_samples: Annotated[int, Field(ge=2)] | None = None
 
 
+class OwnRuleTable(SectionTable):
+    """[cohort.rules.*]."""
+
+    kind: Literal["include", "exclude"]
+    column: Text
+    meaning: Text | None = None
+    source: Text | None = None
+    answer: bool | None = None
+    below: float | None = None
+    above: float | None = None
+
+
+CancerStates = list[Literal["active", "treated", "remission"]]
+
+
+class CohortTable(SectionTable):
+    """[cohort]."""
+
+    minimum_age: Annotated[float, Field(ge=0)] | None = None
+    steroid_rule: Literal["or", "and"] | None = None
+    steroid_daily_mg: Positive | None = None
+    steroid_cumulative_mg: Positive | None = None
+    steroid_look_back_days: Annotated[int, Field(ge=1)] | None = None
+    exposures_complete: bool | None = None
+    steroids: dict[str, Positive] | None = None
+    immunosuppressants: Names | None = None
+    immunosuppressant_look_back_days: Annotated[int, Field(ge=1)] | None = None
+    other_drugs: Names | None = None
+    local_routes: Names | None = None
+    hiv_rule: Literal["any", "cd4"] | None = None
+    hiv_cd4_below: Positive | None = None
+    cancer_solid: CancerStates | None = None
+    cancer_blood: CancerStates | None = None
+    cancer_solid_years: Positive | None = None
+    cancer_blood_years: Positive | None = None
+    neutrophils_below: Positive | None = None
+    neutrophil_days: (
+        Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_not_descending)]
+        | None
+    ) = None
+    extracorporeal_days: Annotated[int, Field(ge=0)] | None = None
+    admission: Literal["icu_admission", "shock_onset"] | None = None
+    diagnosis_suffices: bool | None = None
+    readmissions: Literal["first", "all"] | None = None
+    skip: Names | None = None
+    rules: dict[str, OwnRuleTable] | None = None
+
+
+class TrajectoriesTable(SectionTable):
+    """[trajectories]."""
+
+    improver_ratio: Annotated[float, Field(gt=1)] | None = None
+    decliner_ratio: Annotated[float, Field(gt=0, lt=1)] | None = None
+    until_day: Annotated[float, Field(ge=1)] | None = None
+    cutoffs: dict[str, Positive] | None = None
+    abc_cutoff: Positive | None = None
+
+
+class EndotypesTable(SectionTable):
+    """[endotypes]."""
+
+    marker: Text | None = None
+    timepoints: Names | None = None
+    min_values: Annotated[int, Field(ge=1)] | None = None
+    max_groups: Annotated[int, Field(ge=1, le=20)] | None = None
+    min_group: Annotated[int, Field(ge=2)] | None = None
+    resamples: Annotated[int, Field(ge=10, le=10_000)] | None = None
+    min_stability: Fraction | None = None
+    seed: Count | None = None
+
+
+class ReagentTable(SectionTable):
+    """[reagents.*]."""
+
+    measures: Text | None = None
+    analyte: Text | None = None
+    detector: Text | None = None
+    reporter: Text | None = None
+    clone: Text | None = None
+    manufacturer: Text | None = None
+    catalogue: Text | None = None
+    lot: Text | None = None
+    channel: Text | None = None
+
+
+class ExperimentTable(SectionTable):
+    """[experiment]: what only people know of an experiment, in their words."""
+
+    purpose: Text | None = None
+    keywords: Text | None = None
+    variables: Text | None = None
+    organization: Text | None = None
+    contact: Text | None = None
+    date: Text | None = None
+    conclusions: Text | None = None
+    quality_control: Text | None = None
+    specimen: Text | None = None
+    characteristics: Text | None = None
+    treatment: Text | None = None
+    instrument_manufacturer: Text | None = None
+    fluidics: Text | None = None
+    light_sources: Text | None = None
+    excitation_optics: Text | None = None
+    optical_filters: Text | None = None
+    optical_detectors: Text | None = None
+    optical_paths: Text | None = None
+
+
 # Sections that are one table each.
-SINGLE: dict[str, type[SectionTable]] = {"control_charts": ControlChartsTable}
+SINGLE: dict[str, type[SectionTable]] = {
+    "control_charts": ControlChartsTable,
+    "cohort": CohortTable,
+    "trajectories": TrajectoriesTable,
+    "endotypes": EndotypesTable,
+    "experiment": ExperimentTable,
+}

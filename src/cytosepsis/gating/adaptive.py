@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import GatingError
+from cytosepsis.gating.batch import Batch, shrunk
+from cytosepsis.gating.clusters import find_cluster, find_densest
 from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing, cut_of
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
@@ -29,7 +31,7 @@ from cytosepsis.gating.plan import (
     axes_of,
     path_of,
 )
-from cytosepsis.gating.region import Bounds, Outline, Oval, Region, region_faults
+from cytosepsis.gating.region import Bounds, Outline, Oval, Region, read_region, region_faults
 from cytosepsis.gating.singlets import singlet_band
 from cytosepsis.gating.valleys import (
     Cut,
@@ -57,6 +59,15 @@ class GivenGate:
 
     path: str  # full path, or a name that is unique in the plan
     region: Region
+
+
+def given_gate(parameters: Mapping[str, str | None]) -> GivenGate:
+    """A reviewer's gate from the parameters of an override: `gate` and `region`, as text."""
+    missing = [key for key in ("gate", "region") if not parameters.get(key)]
+    if missing:
+        raise GatingError(f"a gate is given without its {' and '.join(missing)}", step="gating")
+    region = read_region(str(parameters["region"]))
+    return GivenGate(str(parameters["gate"]), region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +170,20 @@ def _found(
             found = singlet_band(*values, width=gate.width, min_events=gate.min_events)
         case Threshold():
             found = _threshold(gate, values[0], before, controls, findings)
-        case Cluster() | Densest():
-            raise GatingError(f"{path_of(gate)}: this version cannot find such a gate yet")
-    standing, region = _standing(gate, found)
+        case Cluster():
+            found = find_cluster(
+                *values,
+                centre=gate.centre,
+                drift=gate.drift,
+                mass=gate.mass,
+                components=gate.components,
+                min_events=gate.min_events,
+                purity=gate.purity,
+                by_mixture=gate.method == "mixture",
+            )
+        case Densest():
+            found = find_densest(*values, fraction=gate.fraction, min_events=gate.min_events)
+    standing, region = _standing(gate, found, before.batch)
     kinds: dict[type, Literal["singlet", "threshold", "cluster", "density"]] = {
         Singlet: "singlet",
         Threshold: "threshold",
@@ -178,16 +200,27 @@ def _found(
         n_parent=n_parent,
         region=region,
         numbers=found.numbers,
+        batch_digest=before.batch.digest if before.batch and gate.on_fail == "batch" else None,
     )
 
 
-def _standing(gate: DataDrivenGate, found: Found) -> tuple[Standing, Region | None]:
-    """What stands: what was found where it is usable, else what the plan says."""
-    if found.status in USABLE:
+def _standing(
+    gate: DataDrivenGate, found: Found, batch: Batch | None
+) -> tuple[Standing, Region | None]:
+    """What stands: what was found where it is usable, else what the plan says.
+
+    A gate that leans on the batch is moved towards it by the shrinkage that the batch states.
+    """
+    usual = None
+    if gate.on_fail == "batch" and batch is not None:
+        usual = batch.region(path_of(gate))
+    if found.status in USABLE and found.region is not None:
+        if usual is not None and batch is not None:
+            return "found", shrunk(found.region, usual, batch.shrinkage)
         return "found", found.region
     if gate.on_fail == "reference":
         return "reference", gate.reference
-    return "nothing", None
+    return ("nothing", None) if usual is None else ("batch", usual)
 
 
 # ------------------------------------------------------------------------------ thresholds

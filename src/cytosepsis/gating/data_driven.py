@@ -87,6 +87,7 @@ class Cluster:
     method: Literal["mixture", "density"] = "mixture"
     mass: float = 0.99  # share of the cluster's own events within its tail's end
     components: int = 8  # clouds at most, the cluster included
+    purity: float = 0.9  # by the mixture: a gate that keeps more of others is none
     min_events: int = 50  # of the cluster
     on_fail: OnFail = "fail"
     reference: Region | None = None
@@ -180,5 +181,7 @@ def _cluster_faults(gate: Cluster) -> Iterator[tuple[str, str]]:
         yield "drift", f"must be positive, found {list(gate.drift)}"
     if not 0 < gate.mass < 1:
         yield "mass", f"between 0 and 1 is meant, found {gate.mass:g}"
+    if not 0 <= gate.purity < 1:
+        yield "purity", f"from 0 to less than 1, found {gate.purity:g}"
     if not 2 <= gate.components <= 16:
         yield "components", f"from 2 to 16, found {gate.components}"

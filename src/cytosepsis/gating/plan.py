@@ -29,6 +29,7 @@ from cytosepsis.gating.axis import (
     axis_faults,
     axis_key,
 )
+from cytosepsis.gating.batch import Batch
 from cytosepsis.gating.data_driven import (
     Cluster,
     DataDrivenGate,
@@ -117,6 +118,7 @@ class GatingPlan:
     gates: tuple[Gate, ...]
     spillovers: tuple[tuple[str, Spillover], ...] = ()
     source: str = ""  # file name the plan came from, for messages
+    batch: Batch | None = None  # where its gates usually lie, learned from many samples
 
     def __iter__(self) -> Iterator[Gate]:
         return iter(self.gates)

@@ -59,7 +59,7 @@ def region_text(region: Region) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def read_region(text: str, n_axes: int) -> Region:
+def read_region(text: str, n_axes: int | None = None) -> Region:
     """Read what `region_text` wrote, or a person; GatingError says what is wrong with it."""
     try:
         value = json.loads(text)
@@ -71,7 +71,7 @@ def read_region(text: str, n_axes: int) -> Region:
         region = _region_of(value)
     except (TypeError, ValueError):
         raise GatingError(f"a region holds numbers, found {text[:60]!r}") from None
-    faults = list(region_faults(region, n_axes))
+    faults = list(region_faults(region, _n_axes(region) if n_axes is None else n_axes))
     if faults:
         raise GatingError("; ".join(faults))
     return region
@@ -100,6 +100,16 @@ def _region_of(value: dict[str, Any]) -> Region:
                 "a region has `min` and `max`, or `vertices`, or `mean`, `covariance` and "
                 f"`distance_square`; found {', '.join(keys) or 'nothing'}"
             )
+
+
+def _n_axes(region: Region) -> int:
+    match region:
+        case Bounds():
+            return len(region.minimum)
+        case Outline():
+            return 2
+        case Oval():
+            return len(region.mean)
 
 
 def region_faults(region: Region, n_axes: int) -> Iterator[str]:

@@ -7,6 +7,8 @@ through those. Nothing depends on the order of the events, nor on the units of e
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,18 +34,18 @@ def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int)
     `min_events` finite pairs; `not_converged` where the events have no such band.
     """
     finite = (np.abs(area) <= MOST) & (np.abs(height) <= MOST)
-    order = np.lexsort((height[finite], area[finite]))
+    order = np.argsort(area[finite])
     x, y = area[finite][order], height[finite][order]
     if len(x) < min_events:
         return Found("few_events", None)
-    ends = int(_ENDS * len(x))
-    bins = [part for part in np.array_split(np.arange(ends, len(x) - ends), _BINS) if len(part)]
+    bins = _bins(x)
     centre = np.array([float(np.median(x[part])) for part in bins])
-    if centre[-1] - centre[0] < LEAST or np.ptp(y) < LEAST:
+    if len(bins) < 2 or centre[-1] - centre[0] < LEAST or np.ptp(y) < LEAST:
         return Found("not_converged", None)
     slope, intercept = _line(centre, np.array([_middle(y[part])[0] for part in bins]))
     # Within a bin heights follow the area: the scatter is that about the line.
-    rest = [_middle(y[part] - intercept - slope * x[part]) for part in bins]
+    off = y - intercept - slope * x
+    rest = [_middle(off[part]) for part in bins]
     more, shift = _line(centre, np.array([middle for middle, _ in rest]))
     slope, intercept = slope + more, intercept + shift
     growth, base = _line(centre, np.array([half for _, half in rest]) / _HALF_WIDTH)
@@ -65,6 +67,14 @@ def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int)
     return Found(
         "ok", Outline(_wedge(x, slope, intercept, width, scatter(centre), centre)), numbers
     )
+
+
+def _bins(x: Floats) -> list[slice]:
+    """Parts of about equal numbers of ascending areas; equal areas are in one part."""
+    n = len(x)
+    places = np.linspace(_ENDS * n, (1.0 - _ENDS) * n, _BINS + 1).astype(np.intp)
+    edges = np.searchsorted(x, x[np.minimum(places, n - 1)])
+    return [slice(a, b) for a, b in itertools.pairwise(edges.tolist()) if b > a]
 
 
 def _middle(values: Floats) -> tuple[float, float]:

@@ -68,7 +68,7 @@ _OF_METHODS = {
 
 
 def _cluster(table: TomlTable, name: str, parent: str, axes: tuple[Axis, ...]) -> Cluster:
-    given: dict[str, Any] = _numbers(table, Cluster, "mass")
+    given: dict[str, Any] = _numbers(table, Cluster, "mass", "purity")
     for key in ("centre", "drift"):
         pair = table.numbers(key)
         if len(pair) != 2:
@@ -160,7 +160,7 @@ DATA_DRIVEN: Mapping[str, tuple[Maker, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "cluster": (
         _cluster,
-        ("x", "y", "centre", "drift", "method", "mass", "components", *_COMMON),
+        ("x", "y", "centre", "drift", "method", "mass", "purity", "components", *_COMMON),
         ("x", "y"),
     ),
     "density": (_densest, ("x", "y", "fraction", *_COMMON), ("x", "y")),

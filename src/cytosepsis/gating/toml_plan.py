@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cytosepsis.errors import GatingError
+from cytosepsis.gating.batch import ENDING, Batch, read_batch
 from cytosepsis.gating.plan import (
     DEFAULT_COMPENSATION,
     ROOT,
     UNCOMPENSATED,
     Axis,
     Boolean,
+    DataDrivenGate,
     Ellipse,
     Gate,
     GatingPlan,
@@ -25,6 +27,7 @@ from cytosepsis.gating.plan import (
     Ratio,
     Rectangle,
     examine,
+    path_of,
 )
 from cytosepsis.gating.toml_data_driven import DATA_DRIVEN
 from cytosepsis.gating.toml_table import TomlTable, suggestion
@@ -80,18 +83,24 @@ def read_toml_plan(path: str | Path) -> GatingPlan:
     except tomllib.TOMLDecodeError as error:
         raise GatingError(f"the plan is not valid TOML: {error}", file=str(path)) from None
     try:
-        return parse_toml_plan(document, source=path.name)
+        return parse_toml_plan(document, source=path.name, folder=path.parent)
     except GatingError as error:
         raise error.with_context(file=str(path)) from None
 
 
-def parse_toml_plan(document: Mapping[str, Any], *, source: str = "") -> GatingPlan:
-    """Turn a parsed TOML document into a plan; raises one GatingError for all that is wrong."""
+def parse_toml_plan(
+    document: Mapping[str, Any], *, source: str = "", folder: Path | None = None
+) -> GatingPlan:
+    """Turn a parsed TOML document into a plan; raises one GatingError for all that is wrong.
+
+    A batch reference lies in the plan's `folder`.
+    """
     faults: list[str] = []
     top = TomlTable(document, "", faults)
     transforms = parse_transforms(top.table("transforms", {}), faults)
     tables = top.array("gates", [])
-    top.refuse_others(("transforms", "gates"))
+    top.refuse_others(("transforms", "gates", "batch"))
+    batch = _batch(top, folder)
     if not tables and not faults:
         faults.append("gates: a plan needs at least one [[gates]] table")
     gates: list[Gate] = []
@@ -105,12 +114,33 @@ def parse_toml_plan(document: Mapping[str, Any], *, source: str = "") -> GatingP
         gates += found
         places += [place] * len(found)
     resolved, gate_faults = examine(gates, unread=unread)
+    for gate in resolved:
+        if isinstance(gate, DataDrivenGate) and gate.on_fail == "batch" and "batch" not in document:
+            faults.append(f"batch: {path_of(gate)} leans on a batch reference; the plan names none")
     for fault in gate_faults:
         faults.append(places[fault.index].line(fault.key, fault.message))
     if faults:
         # The quadrants of one gate share their parent, and so its faults.
         raise GatingError("\n".join(dict.fromkeys(faults)), step="gating")
-    return GatingPlan(resolved, (), source)
+    return GatingPlan(resolved, (), source, batch)
+
+
+def _batch(top: TomlTable, folder: Path | None) -> Batch | None:
+    """Read the reference that a plan names; it lies beside it."""
+    if "batch" not in top.values:
+        return None
+    name = top.text("batch")
+    if not name.endswith(ENDING) or Path(name).name != name:
+        top.fault("batch", f"a file beside the plan that ends in {ENDING} is meant, found {name!r}")
+        return None
+    if folder is None:
+        top.fault("batch", "a plan that lies in no file has no reference beside it")
+        return None
+    try:
+        return read_batch(folder / name)
+    except GatingError as error:
+        top.fault("batch", error.message)
+        return None
 
 
 def parse_transforms(tables: Mapping[str, Any], faults: list[str]) -> dict[str, Transform | None]:

@@ -26,7 +26,6 @@ class ReadyPanel:
     counting: Mapping[str, Any]  # empty where the panel counts nothing
     markers: Mapping[str, Mapping[str, str]]
     plan: str  # the gating plan's text
-    control: str | None = None  # role of the control tube that a threshold is read from
 
 
 def panel_names() -> tuple[str, ...]:
@@ -54,7 +53,6 @@ def read_panel(name: str) -> ReadyPanel:
         counting=assay.get("counting", {}),
         markers=assay["markers"],
         plan=(_folder() / f"{name}{_PLAN}").read_text(encoding="utf-8"),
-        control=assay.get("control"),
     )
 
 

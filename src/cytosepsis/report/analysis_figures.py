@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from cytosepsis.report import outcome_figures
 from cytosepsis.report.drawing import (
     BLUE,
     GREY,
@@ -69,13 +70,23 @@ def _control_chart(chart: Sequence[Row]) -> Shown:
     values = [(k, row["value"]) for k, row in zip(places, chart, strict=True) if _known(row)]
     if values:
         axes.plot(*zip(*values, strict=True), color=GREY, linewidth=0.8, zorder=2)
-    for k, row in zip(places, chart, strict=True):
-        if _known(row):
-            colour, sign = _VERDICTS.get(row["verdict"], (GREY, "x"))
-            axes.plot([k], [row["value"]], marker=sign, markersize=4.5, color=colour, zorder=3)
+    for verdict, (colour, sign) in _VERDICTS.items():
+        found = [(k, v) for k, v in values if chart[k]["verdict"] == verdict]
+        if found:
+            axes.plot(
+                *zip(*found, strict=True),
+                linestyle="none",
+                marker=sign,
+                markersize=4.5,
+                color=colour,
+                zorder=3,
+            )
     axes.set_title(shortened(title, 62), loc="left", fontsize=7.5, y=1.01)
     axes.set_xlim(-0.6, len(chart) - 0.4)
     axes.set_xticks([0, len(chart) - 1], [_day(chart[0]), _day(chart[-1])])
+    first_day, last_day = axes.get_xticklabels()
+    first_day.set_horizontalalignment("left")
+    last_day.set_horizontalalignment("right")
     axes.set_ylabel(shortened(str(first["unit"] or ""), 24))
     axes.tick_params(labelsize=6.5)
     broken = [row for row in chart if row["verdict"] in ("warning", "rejected")]
@@ -92,12 +103,21 @@ def _known(row: Row) -> bool:
 
 def _limits(axes: Axes, chart: Sequence[Row], reach: int, colour: str) -> None:
     """A band of so many standard deviations, as it was when each run was judged."""
-    for k, row in enumerate(chart):
-        if row["mean"] is not None and row["sd"] is not None:
-            low, high = row["mean"] - reach * row["sd"], row["mean"] + reach * row["sd"]
-            axes.fill_between([k - 0.5, k + 0.5], low, high, color=colour, linewidth=0, zorder=0)
-            if reach == 1:
-                axes.plot([k - 0.5, k + 0.5], [row["mean"]] * 2, color=GREY, linewidth=0.6)
+    known = [
+        (k, row["mean"], row["sd"])
+        for k, row in enumerate(chart)
+        if row["mean"] is not None and row["sd"] is not None
+    ]
+    if not known:
+        return
+    places = [k + side for k, *_ in known for side in (-0.5, 0.5)]
+    means = [mean for _, mean, _ in known for _ in range(2)]
+    ends = [reach * sd for *_, sd in known for _ in range(2)]
+    low = [mean - end for mean, end in zip(means, ends, strict=True)]
+    high = [mean + end for mean, end in zip(means, ends, strict=True)]
+    axes.fill_between(places, low, high, color=colour, linewidth=0, zorder=0)
+    if reach == 1:
+        axes.plot(places, means, color=GREY, linewidth=0.6)
 
 
 def _day(row: Row) -> str:
@@ -109,9 +129,9 @@ def _day(row: Row) -> str:
 
 def cohort_flow(rows: Sequence[Row]) -> list[Shown]:
     """Patients of every step as bars, from all assessed to those with a value."""
-    height = 0.3 * len(rows) + 0.5
+    height = 0.3 * len(rows) + 0.6
     figure = new_figure(8.0, height)
-    axes = figure.add_axes((0.52, 0.35 / height, 0.46, 1 - 0.45 / height))
+    axes = figure.add_axes((0.52, 0.45 / height, 0.46, 1 - 0.55 / height))
     taken = {"excluded": VERMILLION, "unknown": ORANGE}
     for k, row in enumerate(rows):
         axes.barh(k, row["n"], color=taken.get(row["stage"], BLUE), height=0.7)
@@ -132,4 +152,9 @@ def cohort_flow(rows: Sequence[Row]) -> list[Shown]:
 _FIGURES: dict[str, Callable[[Sequence[Row]], list[Shown]]] = {
     "control_charts": control_charts,
     "cohort_flow": cohort_flow,
+    "biomarkers": outcome_figures.auc_forest,
+    "hazards": outcome_figures.hazard_forest,
+    "cutoffs": outcome_figures.operating_points,
+    "curves": outcome_figures.time_curves,
+    "exvivo_effects": outcome_figures.paired_wells,
 }

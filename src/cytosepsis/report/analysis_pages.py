@@ -21,6 +21,7 @@ _LABELS = {
     "cohort": "Cohort",
     "charts": "Control charts",
     "biomarkers": "Biomarkers",
+    "candidates": "Candidates",
     "exvivo": "Ex vivo",
 }
 _FLAG_LISTS = ("flags", "rules", "codes", "reasons")

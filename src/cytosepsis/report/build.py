@@ -18,6 +18,7 @@ from cytosepsis.errors import CytosepsisError
 from cytosepsis.report.analysis_pages import analyses_of, analysis_links, analysis_page
 from cytosepsis.report.bead_pages import BeadRows, bead_page, beads_page, gather_beads
 from cytosepsis.report.drawing import require_extra, style
+from cytosepsis.report.explore import ADDRESS, courses_of, courses_page
 from cytosepsis.report.names import page_names
 from cytosepsis.report.overview import INDEX, overview_page
 from cytosepsis.report.patients import (
@@ -179,6 +180,8 @@ def _plain_pages(
     """Pages of which there is one."""
     yield INDEX, overview_page(site, source)
     yield "patients.html", patients_page(site, patients)
+    if courses_of(source):
+        yield ADDRESS, courses_page(site, source, source.results.run.cutoffs)
     if beads:
         yield "beads.html", beads_page(site, beads)
     for analysis in analyses_of(source):
@@ -189,6 +192,8 @@ def _plain_pages(
 def _site(source: Source, patients: list[PatientRows], beads: list[BeadRows]) -> Site:
     run = source.results.run
     links = [Link("overview", "Overview", INDEX), Link("patients", "Patients", "patients.html")]
+    if courses_of(source):
+        links.append(Link("courses", "Courses", ADDRESS))
     if beads:
         links.append(Link("beads", "Bead runs", "beads.html"))
     if source.has("quality"):

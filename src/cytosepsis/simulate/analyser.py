@@ -36,17 +36,11 @@ def spillover_of(n: int) -> NDArray[np.float64]:
     return np.eye(n) + NEXT_SPILL * np.eye(n, k=1) + PREVIOUS_SPILL * np.eye(n, k=-1)
 
 
-def measure_tube(
-    events: TubeEvents, rng: np.random.Generator, *, light_after_half: float = 1.0
-) -> NDArray[np.float32]:
-    """Measure events: (n, 4 + n_roles): scatter, the roles' detectors, time.
-
-    `light_after_half` below 1: a clog in the middle takes light from the second half.
-    """
+def measure_tube(events: TubeEvents, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Measure events: (n, 4 + n_roles): scatter, the roles' detectors, time."""
     n, n_roles = events.light.shape
-    factor = np.where(np.arange(n) >= n // 2, light_after_half, 1.0)[:, None]
-    scatter = events.scatter * factor + SCATTER_SD * rng.standard_normal((n, 3))
-    at_detectors = (events.light * factor) @ spillover_of(n_roles)
+    scatter = events.scatter + SCATTER_SD * rng.standard_normal((n, 3))
+    at_detectors = events.light @ spillover_of(n_roles)
     photoelectrons = rng.poisson(at_detectors / UNITS_PER_PHOTOELECTRON)
     light = UNITS_PER_PHOTOELECTRON * photoelectrons
     light = light + ELECTRONIC_SD * rng.standard_normal((n, n_roles))

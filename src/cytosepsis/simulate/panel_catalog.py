@@ -66,6 +66,10 @@ PANEL_TUBES: Mapping[str, Maker] = {
     "treg": treg,
 }
 
+# Counting needs events: a lymphopenic patient's NK cells are one event in 150.
+EVENTS: Mapping[str, int] = {"lymphocyte_subsets": 200_000}
+USUAL_EVENTS = 60_000
+
 # Each spoils one tube; what it must lead to is a status, a flag or no value, never a wrong number
 # that looks well.
 SPOILT: Mapping[str, str] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cytosepsis.simulate.panel_truth import Cells, PanelTube, TrueMarker
-from cytosepsis.simulate.tubes import DEBRIS, CellKind, Stain, Tube, counting_beads
+from cytosepsis.simulate.tubes import CellKind, Stain, Tube, counting_beads, debris
 
 BEADS_PER_TUBE = 52_000.0
 BLOOD_UL = 50.0
@@ -84,7 +86,7 @@ def lymphocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     kinds = blood(rng, septic=septic, cd45=True)
     per_ul = {kind.name: kind.share for kind in kinds}
     beads = counting_beads(BEADS_PER_TUBE / BLOOD_UL)
-    rest = CellKind("debris", 0.35 * sum(per_ul.values()), *_DEBRIS_SCATTER, autofluorescence=40)
+    rest = debris(0.35 * sum(per_ul.values()))
     tube = Tube(
         (*kinds, *beads, rest),
         ("cd45", "cd3", "cd4", "cd8", "cd19", "cd56", "beads"),  # the last has no dye
@@ -118,13 +120,10 @@ def lymphocyte_subsets(rng: np.random.Generator, *, septic: bool) -> PanelTube:
     )
 
 
-_DEBRIS_SCATTER = (DEBRIS.fsc, DEBRIS.ssc)
-
-
 def with_debris(kinds: tuple[CellKind, ...]) -> tuple[CellKind, ...]:
     """Add what lysis leaves: a tenth of the particles."""
     total = sum(kind.share for kind in kinds)
-    return (*kinds, CellKind("debris", 0.1 * total, *_DEBRIS_SCATTER, autofluorescence=40))
+    return (*kinds, debris(0.1 * total))
 
 
 def enriched(kinds: tuple[CellKind, ...], *names: str, granulocytes: float) -> tuple[CellKind, ...]:
@@ -134,11 +133,7 @@ def enriched(kinds: tuple[CellKind, ...], *names: str, granulocytes: float) -> t
     """
     kept = [kind for kind in kinds if kind.name in names]
     total = sum(kind.share for kind in kept)
-    others = [
-        CellKind(k.name, granulocytes * total, k.fsc, k.ssc, k.stains, k.autofluorescence)
-        for k in kinds
-        if k.name == "granulocytes"
-    ]
+    others = [replace(k, share=granulocytes * total) for k in kinds if k.name == "granulocytes"]
     return (*kept, *others)
 
 

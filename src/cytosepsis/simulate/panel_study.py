@@ -10,7 +10,13 @@ from typing import Literal
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.panels import ReadyPanel, read_panel, write_panel
 from cytosepsis.simulate.analyser import measure_tube, save_tube
-from cytosepsis.simulate.panel_catalog import SPOILT, make_tube, spoilt
+from cytosepsis.simulate.panel_catalog import (
+    EVENTS,
+    SPOILT,
+    USUAL_EVENTS,
+    make_tube,
+    spoilt,
+)
 from cytosepsis.simulate.panel_lymphocytes import BEADS_PER_TUBE, BLOOD_UL
 from cytosepsis.simulate.panel_truth import Cells, PanelTube, true_value
 from cytosepsis.simulate.settings import generator
@@ -44,7 +50,7 @@ SAMPLE_COLUMNS = (
     *("tube", "lysis", "cytometer", "counting_lot", "blood_volume_ul"),
 )
 TRUTH_COLUMNS = (
-    *("sample_id", "patient_id", "timepoint", "fault", "marker", "kind", "value", "tube_value"),
+    *("sample_id", "patient_id", "timepoint", "fault", "marker", "kind", "value", "blood_value"),
 )
 
 
@@ -56,7 +62,7 @@ class PanelSettings:
     seed: int = 1
     patients: int = 4  # with septic shock, two draws each
     healthy: int = 2  # one draw each
-    events: int = 50_000  # per file
+    events: int | None = None  # per file; None: what the panel's rarest cells need
     faults: tuple[str, ...] = ()  # of `SPOILT`; each adds one patient with one draw
 
     def __post_init__(self) -> None:
@@ -66,6 +72,11 @@ class PanelSettings:
                 f"Unknown faults: {', '.join(unknown)}. Known are: {', '.join(SPOILT)}.",
                 code="simulation",
             )
+
+    @property
+    def events_per_file(self) -> int:
+        """Events of each file that is not spoilt by having few."""
+        return self.events or EVENTS.get(self.panel, USUAL_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +92,9 @@ class _Draw:
 def simulate_panel(folder: Path | str, settings: PanelSettings) -> Path:
     """Write a study of one panel into a new or empty folder, and return the folder.
 
-    `truth.csv` has one row per sample × marker: `value` is what the analysis should find (% or
-    the median light of the tube's own true cells, cells per µL of the blood); for counts,
-    `tube_value` is what counting without an error would find in this tube.
+    `truth.csv` has one row per sample × marker: `value` is what an analysis without an error would
+    find in this tube (% or the median light of its own true cells; cells per µL by its own cells
+    and beads); `blood_value`, of counts, is the blood's, which the tube is a random part of.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -144,7 +155,7 @@ def _write_sample(
     rng = generator(settings.seed, "panel", settings.panel, draw.sample_id)
     good = make_tube(settings.panel, rng, septic=draw.group == "patient")
     tube = spoilt(good, draw.fault)
-    n = FEW_EVENTS if draw.fault == "few_events" else settings.events
+    n = FEW_EVENTS if draw.fault == "few_events" else settings.events_per_file
     events = draw_tube(tube.tube, n, rng)
     path = folder / "fcs" / f"{draw.sample_id}.fcs"
     save_tube(
@@ -172,7 +183,9 @@ def _write_sample(
     truths: list[dict[str, object]] = []
     for marker in good.markers:
         value = true_value(marker, events, good)
-        counted = _tube_count(marker.cells, events, tube) if marker.kind == "count" else value
+        of_blood = None
+        if marker.kind == "count":
+            value, of_blood = _tube_count(marker.cells, events, tube), value
         truths.append(
             {
                 "sample_id": draw.sample_id,
@@ -182,7 +195,7 @@ def _write_sample(
                 "marker": marker.name,
                 "kind": marker.kind,
                 "value": None if value is None else f"{value:.6g}",
-                "tube_value": None if counted is None else f"{counted:.6g}",
+                "blood_value": None if of_blood is None else f"{of_blood:.6g}",
             }
         )
     return row, truths, _blood_count(panel, good, draw)

@@ -11,6 +11,16 @@ import numpy as np
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.simulate.beads import LOT, draw_beads
 from cytosepsis.simulate.blood import stained_blood
+from cytosepsis.simulate.eligibility import (
+    COHORT_TRUTH_COLUMNS,
+    CRITERIA_COLUMNS,
+    EXPOSURE_COLUMNS,
+    REACTIVATION_COLUMNS,
+    cohort_truth,
+    criteria,
+    exposures,
+    reactivations,
+)
 from cytosepsis.simulate.faults import (
     ACQUIRING,
     NO_EVENTS_IN_FILE,
@@ -42,6 +52,8 @@ BEAD_COLUMNS = ("bead_run", "file", "lot", "cytometer", "site")
 CLINICAL_COLUMNS = (
     *("patient_id", "shock_onset", "age", "followup_days"),
     *("death_day", "icu_discharge_day", "infection_day"),
+    *REACTIVATION_COLUMNS,
+    *CRITERIA_COLUMNS,
 )
 KIND_COUNTS = (
     *("lymphocytes", "activated_t_cells", "b_cells", "monocytes", "cd14_low_monocytes"),
@@ -71,8 +83,9 @@ def simulate_study(
 ) -> SimulatedStudy:
     """Write a whole study with known truth into a new or empty folder.
 
-    `study.toml`, `samples.csv`, `beads.csv`, `clinical.csv`, `assays/mhladr.toml`, `fcs/`,
-    `truth.csv` (what the analysis should find), `truth_beads.csv` and `README.md`. Samples of the
+    `study.toml`, `samples.csv`, `beads.csv`, `clinical.csv`, `exposures.csv`,
+    `assays/mhladr.toml`, `fcs/`, `truth.csv` (what the analysis should find), `truth_beads.csv`,
+    `truth_cohort.csv` and `README.md`. Samples of the
     settings' faults are added; the others' files are the same with and without them.
 
     Raises CytosepsisError (`simulation`) where the folder holds anything.
@@ -84,8 +97,9 @@ def simulate_study(
             f"{folder} is not an empty folder. Name a new one, or empty it.", code="simulation"
         )
     (folder / "fcs").mkdir(parents=True, exist_ok=True)
-    patients = [simulated_patient(settings, i + 1) for i in range(settings.patients)]
-    patients += [faulty_patient(settings, fault) for fault in settings.faults]
+    numbered = [(simulated_patient(settings, i + 1), i + 1) for i in range(settings.patients)]
+    numbered += [(faulty_patient(settings, fault), 0) for fault in settings.faults]
+    patients = [patient for patient, _ in numbered]
     draws = [draw for patient in patients for draw in patient.draws]
     draws += [healthy_draw(settings, i + 1) for i in range(settings.healthy)]
     wells = wells_of(settings, draws)
@@ -104,9 +118,11 @@ def simulate_study(
     sheets = (
         ("samples", samples, (*SAMPLE_COLUMNS, *(WELL_COLUMNS if wells else ()))),
         ("beads", beads, BEAD_COLUMNS),
-        ("clinical", [_clinical_row(patient) for patient in patients], CLINICAL_COLUMNS),
+        ("clinical", [_clinical_row(settings, *one) for one in numbered], CLINICAL_COLUMNS),
+        ("exposures", [r for one in numbered for r in exposures(settings, *one)], EXPOSURE_COLUMNS),
         ("truth", truth, TRUTH_COLUMNS),
         ("truth_beads", bead_truth, BEAD_TRUTH_COLUMNS),
+        ("truth_cohort", [cohort_truth(*one) for one in numbered], COHORT_TRUTH_COLUMNS),
     )
     for name, rows, columns in sheets:
         write_text(folder / f"{name}.csv", csv_text(rows, columns))
@@ -231,7 +247,7 @@ def _response(settings: SimulationSettings, cytometer: str, day: date) -> Respon
     return response_of_day(generator(settings.seed, "response", cytometer, day.isoformat()))
 
 
-def _clinical_row(patient: SimulatedPatient) -> Row:
+def _clinical_row(settings: SimulationSettings, patient: SimulatedPatient, number: int) -> Row:
     return {
         "patient_id": patient.patient_id,
         "shock_onset": _minute(patient.shock_onset),
@@ -240,6 +256,8 @@ def _clinical_row(patient: SimulatedPatient) -> Row:
         "death_day": patient.death_day,
         "icu_discharge_day": patient.icu_discharge_day,
         "infection_day": patient.infection_day,
+        **reactivations(settings, patient),
+        **criteria(settings, patient, number),
     }
 
 

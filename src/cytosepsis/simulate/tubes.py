@@ -174,6 +174,6 @@ def counting_beads(share: float, *, stuck: float = 0.03) -> tuple[CellKind, Cell
     return one, two
 
 
-DEBRIS = CellKind(
-    "debris", 0.08, fsc=12_000, ssc=6_000, autofluorescence=40, fsc_cv=0.4, ssc_cv=0.6
-)
+def debris(share: float) -> CellKind:
+    """Fragments that lysis leaves, small and dark."""
+    return CellKind("debris", share, fsc=12_000, ssc=6_000, autofluorescence=40)

@@ -167,6 +167,11 @@ def abc_frame(readings: Iterable[Reading]) -> pl.DataFrame:
             "detector": [cells.detector for _, _, cells in rows],
             "statistic": [cells.statistic for _, _, cells in rows],
             "n_saturated": [cells.n_saturated for _, _, cells in rows],
+            "abc_gate_sensitivity": [abc.gate_sensitivity for _, abc, _ in rows],
+            "gate_purity": [_of_gate(r, abc.population, "purity") for r, abc, _ in rows],
+            "fraction_low": [abc.fraction_low for _, abc, _ in rows],
+            "fraction_positive": [abc.fraction_positive for _, abc, _ in rows],
+            "gate_overlap": [_of_gate(r, abc.population, "overlap") for r, abc, _ in rows],
             "abc_all_events": [r.abc_all_events for r, _, _ in rows],
             "abc_good_events": [r.abc_good_events for r, _, _ in rows],
         },
@@ -236,6 +241,12 @@ def population_name(reading: Reading, path: str) -> str:
     """The name of a population of a full path; a name may itself hold a slash."""
     populations = reading.result.populations if reading.result else ()
     return next((p.name for p in populations if p.path == path), path.rpartition("/")[2])
+
+
+def _of_gate(reading: Reading, path: str, name: str) -> float | None:
+    """A number that was found with the gate of a population."""
+    gates = reading.result.gates if reading.result else ()
+    return next((dict(gate.numbers).get(name) for gate in gates if gate.path == path), None)
 
 
 def _at(moment: datetime | None, study: Study) -> datetime | None:

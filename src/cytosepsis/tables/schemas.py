@@ -14,7 +14,7 @@ from cytosepsis.tables.columns import moment as _moment
 from cytosepsis.tables.columns import number as _number
 from cytosepsis.tables.columns import text as _text
 from cytosepsis.tables.columns import truth as _truth
-from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
+from cytosepsis.tables.quality_schemas import OVERRIDES, QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -157,14 +157,9 @@ GATES = Table(
         _POPULATION,
         _text("type", "`singlet`, `threshold`, `cluster`, `density`, or `given` by a reviewer."),
         _text("method", "How a threshold or a cluster was looked for."),
+        _text("gate_status", "`ok`, or why not: see the page on gating plans."),
         _text(
-            "gate_status",
-            "`ok`, `few_events`, `one_peak`, `no_valley`, `clamped`, `drifted`, `not_converged`.",
-        ),
-        _text(
-            "standing",
-            "What stands as the gate: what was `found`, the plan's `reference`, the `batch`'s "
-            "gate, a reviewer's (`override`), or `nothing`.",
+            "standing", "`found`, `reference`, `batch`, `override` (a reviewer's), or `nothing`."
         ),
         _text("channels", "Roles of the gate's axes, `;`-joined."),
         _count("n_parent", "Events of the parent on which it was looked for."),
@@ -271,6 +266,18 @@ ABC = Table(
         _text("detector", "The detector ($PnN)."),
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
+        _number(
+            "abc_gate_sensitivity",
+            "fraction",
+            "How much AB/C moves where a found gate's border is moved out or in by 15 % of its "
+            "distance from the middle, the more of the two.",
+        ),
+        _number(
+            "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
+        ),
+        _number("fraction_low", "fraction", "Cells below `abc.low`: M-MDSC of CD14+ monocytes."),
+        _number("fraction_positive", "fraction", "Cells from `abc.positive` on: HLA-DR+."),
+        _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
         _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
         _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
     ),
@@ -412,6 +419,7 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        OVERRIDES,
         QUALITY,
         QUALITY_WINDOWS,
         QUALITY_BINS,
@@ -428,6 +436,7 @@ __all__ = [
     "INTENSITIES",
     "MARKER_VALUES",
     "MOMENT",
+    "OVERRIDES",
     "PATIENTS",
     "POPULATIONS",
     "QUALITY",
