@@ -183,8 +183,7 @@ def cost(folder: Path, n_events: int, rounds: int) -> tuple[float, float]:
 
 def page(options: argparse.Namespace) -> Iterator[str]:
     """Lines of the measured part of docs/quality.md."""
-    of_each = f"{options.runs} runs of each kind (fewer of the largest)"
-    yield f"Simulated blood, {of_each}, seeds 0 and on:\n"
+    yield f"Simulated blood, {options.runs} runs of each kind (fewer of the largest):\n"
     yield (
         "| events | flagged when clean: mean, worst | not passed when clean | "
         + " | ".join(kind.replace("_", "-") for kind in INJECTIONS)
@@ -214,8 +213,8 @@ def page(options: argparse.Namespace) -> Iterator[str]:
     yield "| kind | n | found | in the right place | median overlap |\n|---|--:|--:|--:|--:|"
     for kind in INJECTIONS:
         s = scored(kind, real(runs, options.real))
-        shares = f"{s.found:.1%} | {s.placed:.1%} | {s.overlap:.2f}"
-        yield f"| {kind.replace('_', '-')} | {s.n} | {shares} |"
+        name = kind.replace("_", "-")
+        yield f"| {name} | {s.n} | {s.found:.1%} | {s.placed:.1%} | {s.overlap:.2f} |"
         say(f"real {kind} done")
     yield "\nThese files as they are:\n"
     yield "| file | events | verdict | flagged |\n|---|--:|---|--:|"
