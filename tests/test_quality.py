@@ -74,6 +74,17 @@ def test_a_disturbance_is_found_in_its_place(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("event", [1, 999, 1_000, 1_001])
+def test_a_gap_is_placed_wherever_it_lies_in_a_bin(event: int) -> None:
+    run = clean(1, 2_000)
+    seconds = run.seconds.copy()
+    seconds[event:] += 3.0
+    (window,) = of(cs.check_quality(replace(run, seconds=seconds).raw()), "rate").windows
+    assert (window.kind, window.first_event) == ("gap", event)
+    assert window.start_seconds == pytest.approx(seconds[event - 1], abs=0.05)
+    assert window.stop_seconds == pytest.approx(seconds[event], abs=0.05)
+
+
 def test_what_is_left_of_a_disturbed_file_passes() -> None:
     disturbed = INJECTIONS["back_flush"](clean(7, 20_000), np.random.default_rng(7))
     raw = disturbed.acquisition.raw()

@@ -133,6 +133,8 @@ def _gaps(trace: Trace, clock: Clock, settings: QualitySettings) -> list[Window]
 def _before_gap(trace: Trace, clock: Clock, number: int, event: int) -> float:
     """When a gap began: the rest of its bin's time is shared out over the bin's events."""
     first, stop = int(trace.edges[number]), int(trace.edges[number + 1])
+    if event == first and clock.n_restarts == 0:  # the bin begins where the gap ends
+        return float(clock.start[number] - clock.gap[number])
     rest = float(clock.elapsed[number] - clock.gap[number])
     return float(clock.start[number]) + rest * max(event - first - 1, 0) / max(stop - first - 1, 1)
 
