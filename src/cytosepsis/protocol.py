@@ -34,6 +34,9 @@ class AbcSettings:
     pe_per_antibody: float = 1.0  # 1:1 conjugate (BD Quantibrite HLA-DR, clone L243)
     min_events: int = 500  # cells; below: value shown, never banded
     cutoffs: tuple[float, ...] = ()  # AB/C; bands are lower ≤ value < upper
+    # AB/C of single cells, carried back through the sample's bead line; None: not counted
+    low: float | None = None  # below: HLA-DR-low, of CD14+ monocytes M-MDSC
+    positive: float | None = None  # from here on: HLA-DR+
 
 
 @dataclass(frozen=True, slots=True)

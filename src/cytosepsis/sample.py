@@ -69,6 +69,9 @@ class Quantified:
     n_saturated: int  # cells in the detector's top value
     wider: float | None = None  # the statistic where the population's found gate is widened
     narrower: float | None = None  # or narrowed, by `gating.flexing.FLEX`; None: not looked at
+    # of the cells, evenly from the least to the greatest: what tells the share beyond a threshold
+    # that is known only with the bead line; empty without cells
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class SampleFailure:
     step: str | None = None  # read, panel, compensation, gating, measure, calibration
     unforeseen: bool = False  # not an error of ours: exit status 3
 
+
+N_QUANTILES = 501  # so that a share is told to 0.1 %
 
 R = TypeVar("R")
 F = TypeVar("F")

@@ -100,6 +100,8 @@ class AbcTable(SectionTable):
     pe_per_antibody: Positive | None = None
     min_events: Count | None = None
     cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
+    low: Positive | None = None
+    positive: Positive | None = None
 
 
 class LimitsTable(SectionTable):
