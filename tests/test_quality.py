@@ -94,6 +94,27 @@ def test_what_is_left_of_a_disturbed_file_passes() -> None:
     assert not again.mask().any()
 
 
+# --- real files
+
+
+def test_real_files_that_look_undisturbed_lose_less_than_a_hundredth(corpus: Path) -> None:
+    from quality import CLEAN_FILES
+
+    for name in CLEAN_FILES:
+        report = cs.check_quality(cs.read_fcs(corpus / name))
+        assert report.mask().mean() <= 0.01, name
+        assert report.verdict == "pass", name
+
+
+def test_what_peacoqc_removes_of_its_example_is_found(corpus: Path) -> None:
+    report = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111.fcs"))
+    removed = np.loadtxt(corpus / "PeacoQC" / "111_kept.csv") == 0
+    mask = report.mask()
+    assert (mask & removed).sum() / (mask | removed).sum() >= 0.5
+    again = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111_QC.fcs"))
+    assert not again.mask().any()
+
+
 # --- bad input: a status, never a crash
 
 
