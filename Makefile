@@ -9,11 +9,18 @@ READY := .venv/.ready
 # Neither a caller's paths nor its compiler switches may decide what is run or tested.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET NUMBA_DISABLE_JIT NUMBA_BOUNDSCHECK
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench readers lint docs clean
 .DELETE_ON_ERROR:
 
 run: $(READY)
 	.venv/bin/cytosepsis run sample_fcs --out results
+	@# what the statistics say: of a simulated cohort of tables, written anew each time
+	@rm -rf results_cohort
+	.venv/bin/cytosepsis simulate results_cohort/study --cohort 150
+	.venv/bin/cytosepsis run results_cohort/study --out results_cohort/tables
+	.venv/bin/cytosepsis biomarkers results_cohort/tables
+	.venv/bin/cytosepsis candidates results_cohort/tables
+	.venv/bin/cytosepsis exvivo results_cohort/tables
 
 # The kernels are tested three times: compiled (with everything else), compiled with bounds checks,
 # and as plain Python, where their lines can be counted.
@@ -27,13 +34,21 @@ bench: $(READY)
 	$(PY) -m pytest benchmarks
 	$(PY) benchmarks/report.py
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+# Readers of FCS beside which `make bench` also measures reading; they want an older numpy.
+readers:
+	'$(PYTHON)' -m venv .venv-readers
+	.venv-readers/bin/python -m pip -qq --disable-pip-version-check install fcsparser==0.2.8 FlowCal==1.3.1
+
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
 clean:
-	rm -rf .venv results dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	rm -rf .venv .venv-readers results results_cohort site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What builds packages comes first, from the same pins (FlowIO comes as source, for setuptools): so

@@ -12,9 +12,10 @@ import argparse
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import flowio
 import numpy as np
 import polars as pl
 from rich.console import Console
@@ -23,6 +24,7 @@ import cytosepsis as cs
 from commands import Figure, peak_figure, start_figures
 from inputs import write_study
 from peers import VERSION as FLOWKIT_VERSION
+from reading import OtherReader, layout_rows, other_readers, reading_rows
 from rounds import Row
 from rows import (
     channels_row,
@@ -30,8 +32,6 @@ from rows import (
     gates_row,
     growth_rows,
     long_file,
-    reading_rows,
-    start_row,
     study_rows,
 )
 
@@ -48,7 +48,12 @@ gates and gives the same counts and medians; that is checked before anything is 
 reading every byte into memory and adding it up once (`numpy.fromfile` and `sum`): the floor that
 no reader can go below. Files lie in the page cache; compiled code is warm. Study rows are whole
 runs: sheets, plan and beads read, files measured, journal committed, tables written and
-synchronised to the disk; with two workers, their start is in the row, and in a row of its own.
+synchronised to the disk. With two workers their start is in the row; the start alone (imports,
+compiled code loaded, one tiny file each) has a row of its own, and a row without it follows.
+
+Layouts are read to linear values; FlowKit stands where it gives the same ones. Of other readers
+fcsparser and FlowCal stand where `make readers` has put them into an interpreter of their own: they
+need a numpy that this project does not run with.
 """
 
 
@@ -62,13 +67,24 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def page(rows: Sequence[Row], figures: Sequence[Figure], rounds: int) -> str:
+def page(
+    rows: Sequence[Row], figures: Sequence[Figure], rounds: int, readers: Mapping[str, str]
+) -> str:
     """The text of docs/benchmarks.md."""
     table = [
         "| job | times faster than FlowKit | times the touch | ours, s | FlowKit, s | touch, s "
         "| ours, ns / event |",
         "|---|--:|--:|--:|--:|--:|--:|",
         *(_line(row) for row in rows),
+    ]
+    reading = [row for row in rows if "flowio" in row.seconds]
+    others = [
+        "| reading: how many times longer others take | " + " | ".join(readers) + " |",
+        "|---|" + "--:|" * len(readers),
+        *(
+            f"| {row.job} | " + " | ".join(row.ratio(name, "ours") for name in readers) + " |"
+            for row in reading
+        ),
     ]
     starts = [
         "| whole process | |",
@@ -79,12 +95,14 @@ def page(rows: Sequence[Row], figures: Sequence[Figure], rounds: int) -> str:
         f"Ratios are taken within a round in which all ways ran one after the other: median and "
         f"range over {rounds} rounds (3 from 10⁷ events on)."
     )
+    versions = {"cytosepsis": cs.__version__, "FlowKit": FLOWKIT_VERSION, **readers}
+    versions |= {"numpy": np.__version__, "polars": pl.__version__}
     machine = (
         f"Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}. "
-        f"Python {platform.python_version()}, cytosepsis {cs.__version__}, "
-        f"FlowKit {FLOWKIT_VERSION}, numpy {np.__version__}, polars {pl.__version__}."
+        f"Python {platform.python_version()}, "
+        f"{', '.join(f'{name} {version}' for name, version in versions.items())}."
     )
-    return "\n".join([EXPLANATION, said, "", *table, "", *starts, "", machine, ""])
+    return "\n".join([EXPLANATION, said, "", *table, "", *others, "", *starts, "", machine, ""])
 
 
 def _line(row: Row) -> str:
@@ -99,12 +117,14 @@ def _line(row: Row) -> str:
     )
 
 
-def all_rows(folder: Path, asked: argparse.Namespace) -> Iterator[Row]:
+def all_rows(
+    folder: Path, asked: argparse.Namespace, others: Sequence[OtherReader]
+) -> Iterator[Row]:
     """Every row of the page, in its order."""
     yield file_row(folder, asked.file_events, asked.rounds)
     yield from study_rows(folder, asked.files, asked.events, asked.rounds)
-    yield start_row(folder, asked.rounds)
-    yield from reading_rows(folder, asked.rounds, asked.file_events)
+    yield from reading_rows(folder, asked.rounds, asked.file_events, others)
+    yield from layout_rows(folder, asked.rounds)
     yield from growth_rows(folder, asked.rounds, asked.largest)
     for n_gates in (3, 15, 60):
         yield gates_row(folder, asked.rounds, n_gates, asked.events)
@@ -133,11 +153,13 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="cytosepsis-bench-") as name:
         folder = Path(name)
-        for row in all_rows(folder, asked):
-            rows.append(row)
-            console.print(_line(row), markup=False)
+        with other_readers() as others:
+            versions = {"flowio": flowio.__version__} | {o.name: o.version for o in others}
+            for row in all_rows(folder, asked, others):
+                rows.append(row)
+                console.print(_line(row), markup=False)
         figures = [*start_figures(min(asked.rounds, 5)), memory_figure(folder, asked.largest)]
-    text = page(rows, figures, asked.rounds)
+    text = page(rows, figures, asked.rounds, versions)
     asked.out.write_text(text, encoding="utf-8")
     console.print(text, markup=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class Row:
     def median(self, way: str) -> float | None:
         """Median seconds of a way; None where it is missing."""
         return statistics.median(self.seconds[way]) if way in self.seconds else None
+
+
+def differ(what: str) -> None:
+    """Stop: times of different answers are not compared."""
+    sys.exit(f"The two sides do not give the same answer on {what}: nothing was measured.")
 
 
 def interleaved(ways: Mapping[str, Way], rounds: int) -> dict[str, tuple[float, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,8 +14,10 @@ import flowkit
 import numpy as np
 
 import cytosepsis as cs
-from cytosepsis.fcs_write import Datatype, spillover_keyword, write_fcs
+from cytosepsis.fcs_write import spillover_keyword, write_fcs
 from cytosepsis.gating.plan import Axis, GatingPlan, Rectangle, make_plan
+from cytosepsis.tasks import Order, works_of
+from cytosepsis.workers import Pool
 from inputs import (
     FILE_CHANNELS,
     FILE_DYES,
@@ -30,11 +31,7 @@ from inputs import (
 )
 from jobs import ours, same, touch
 from peers import flowkit_job, strategy
-from rounds import Row, Way, interleaved
-
-
-def _differ(what: str) -> None:
-    sys.exit(f"The two sides do not give the same answer on {what}: nothing was measured.")
+from rounds import Row, Way, differ, interleaved
 
 
 def plan_of(folder: Path) -> GatingPlan:
@@ -42,42 +39,6 @@ def plan_of(folder: Path) -> GatingPlan:
     path = folder / "plan.toml"
     path.write_text(plan_toml(), encoding="utf-8")
     return cs.read_gating(path)
-
-
-# --- reading
-
-
-def reading_row(
-    folder: Path, rounds: int, *, name: str, datatype: Datatype, top: int, n_events: int
-) -> Row:
-    """Every value of a file as linear float64, 14 columns; `top` is $PnR of them all."""
-    rng = np.random.default_rng(3)
-    stored = rng.integers(0, 1000, (n_events, len(FILE_CHANNELS))).astype(np.float64)
-    path = folder / f"reading_{datatype}.fcs"
-    ranges = [top] * len(FILE_CHANNELS)
-    write_fcs(path, stored, pnn=FILE_CHANNELS, datatype=datatype, ranges=ranges)
-    if not np.array_equal(cs.read_fcs(path).linear(), flowkit.Sample(path).get_events("raw")):
-        _differ(name)
-    ways: dict[str, Way] = {
-        "ours": lambda: cs.read_fcs(path).linear(),
-        "flowkit": lambda: flowkit.Sample(path),
-        "touch": lambda: touch([path]),
-    }
-    job = f"reading {n_events:,} × 14 {name}"
-    return Row(job, n_events, interleaved(ways, rounds))
-
-
-def reading_rows(folder: Path, rounds: int, n_events: int) -> Iterator[Row]:
-    """Floats, whole integers, and integers whose $PnR masks bits (those: a fifth of the events)."""
-    fewer = max(n_events // 5, 1)
-    kinds: tuple[tuple[str, Datatype, int, int], ...] = (
-        ("32-bit floats", "F", 262_144, n_events),
-        ("16-bit integers", "I16", 65_536, n_events),
-        ("masked 16-bit integers", "I16", 1_024, fewer),
-        ("masked 32-bit integers", "I32", 262_144, fewer),
-    )
-    for name, datatype, top, n in kinds:
-        yield reading_row(folder, rounds, name=name, datatype=datatype, top=top, n_events=n)
 
 
 # --- one file
@@ -88,7 +49,7 @@ def file_row(folder: Path, n_events: int, rounds: int) -> Row:
     path = write_blood(folder / "one.fcs", seed=1, n_events=n_events, channels=FILE_CHANNELS)
     plan, theirs = plan_of(folder), strategy(FILE_DYES)
     if not same(ours(path, plan), flowkit_job(path, theirs, FILE_DYES)):
-        _differ("the file")
+        differ("the file")
     ways: dict[str, Way] = {
         "ours": lambda: ours(path, plan),
         "flowkit": lambda: flowkit_job(path, theirs, FILE_DYES),
@@ -182,7 +143,7 @@ def _counting_row(
         return [results.get_gate_count(g, p) for g, p in theirs.get_gate_ids()]
 
     if ours_counts() != their_counts():
-        _differ(name)
+        differ(name)
     ways: dict[str, Way] = {
         "ours": ours_counts,
         "flowkit": their_counts,
@@ -210,10 +171,10 @@ def study_rows(folder: Path, n_files: int, n_events: int, rounds: int) -> Iterat
 
         return job
 
-    found = run(1, "stat")().table("abc").sort("sample_id")["intensity"].to_numpy()
+    medians = run(1, "stat")().table("abc").sort("sample_id")["intensity"].to_numpy()
     expected = [flowkit_job(path, theirs, STUDY_DYES).median for path in files]
-    if not np.allclose(found, expected, rtol=1e-9, atol=0.0):
-        _differ("the study")
+    if not np.allclose(medians, expected, rtol=1e-9, atol=0.0):
+        differ("the study")
     total = n_files * n_events
     job = f"study, {n_files} files × {n_events:,} events × 7 channels"
     ways: dict[str, Way] = {
@@ -224,25 +185,32 @@ def study_rows(folder: Path, n_files: int, n_events: int, rounds: int) -> Iterat
     yield Row(f"{job}, one worker", total, interleaved(ways, rounds))
     ways = {"ours": run(1, "sha256"), "touch": lambda: touch(files)}
     yield Row(f"{job}, one worker, with SHA-256", total, interleaved(ways, rounds))
+    start = starting(folder)
     with two_flowkits() as pool:
         ways = {
             "ours": run(2, "stat"),
+            "start": start,
             "flowkit": lambda: list(pool.map(_flowkit_median, files)),
             "touch": lambda: touch(files),
         }
-        yield Row(f"{job}, two workers", total, interleaved(ways, rounds))
+        found = interleaved(ways, rounds)
+    started = found.pop("start")
+    yield Row(f"{job}, two workers", total, found)
+    yield Row("start of two workers until each has done one tiny file", 2_000, {"ours": started})
+    rest = tuple(run - start for run, start in zip(found["ours"], started, strict=True))
+    yield Row(f"{job}, two workers, less their start", total, {**found, "ours": rest})
 
 
-def start_row(folder: Path, rounds: int) -> Row:
-    """Two workers started for a study of two tiny files: what the start alone costs."""
-    study = write_study(folder / "tiny", n_files=2, n_events=1_000)
-    numbers = itertools.count()
+def starting(folder: Path) -> Callable[[], object]:
+    """Two workers as a run starts them, each with a tiny file to do: imports, compiled code."""
+    study = cs.load_study(write_study(folder / "tiny", n_files=2, n_events=1_000))
+    orders = [Order(work.task, digest=False) for work in works_of(study) if work.kind == "sample"]
 
-    def run() -> cs.Results:
-        out = folder / f"started{next(numbers)}"
-        return cs.run_study(cs.load_study(study), out=out, workers=2, digest="stat", plots=False)
+    def start() -> object:
+        with Pool("cytosepsis.tasks:perform", 2) as pool:
+            return list(pool.replies(orders))
 
-    return Row("start of two workers, two tiny files", 2_000, interleaved({"ours": run}, rounds))
+    return start
 
 
 def _flowkit_median(path: Path) -> float:

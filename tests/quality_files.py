@@ -135,7 +135,7 @@ def drift(run: Acquisition, rng: np.random.Generator) -> Disturbed:
 
 
 def back_flush(run: Acquisition, rng: np.random.Generator) -> Disturbed:
-    """A back-flush: for a twentieth of the events a quarter of every signal, at half the rate."""
+    """A back-flush: a quarter of every signal for a twentieth of the events, at half the rate."""
     first, stop = _place(run, rng, 0.05)
     values = run.values.copy()
     values[first:stop] *= 0.25

@@ -382,6 +382,9 @@ def test_whom_analyses_take_is_said(population, taken) -> None:
     people = [one for name in names for one in PATIENTS if one.name == name]
     made = frames(replace(of(*people), analyses=Analyses(AnalysisPlan(population=population))))
     assert made.cohort["analysed"].to_list() == taken
+    nobody = frames(of(*(one for one in PATIENTS if one.name == "no age")))
+    assert nobody.cohort["analysed"].to_list() == [True]
+    assert "nobody can be judged" in nobody.flow["meaning"].str.join(" ")[0]
     step = rows(made.flow.filter(pl.col("stage") == "analysed"))[0]
     assert (step["n"], population in step["meaning"]) == (sum(taken), True)
 

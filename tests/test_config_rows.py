@@ -221,6 +221,48 @@ def test_faults_of_overrides(tmp_path: Path) -> None:
     ]
 
 
+def test_faults_of_given_gates(tmp_path: Path) -> None:
+    found = refused(
+        tmp_path,
+        study_toml=in_study('overrides = "o.csv"'),
+        o_csv="target,action,who,when,why,gate,region\n"
+        'fcs/a,gate,AB,2024-03-01,dim,monocyts,"{""min"": [1], ""max"": [2]}"\n'
+        'fcs/a,gate,AB,2024-03-01,dim,monocytes,"{""min"": [1]}"\n'
+        "fcs/a,gate,AB,2024-03-01,dim,,\n"
+        'B1,gate,AB,2024-03-01,dim,monocytes,"{""min"": [1], ""max"": [2]}"\n'
+        "B1,assign_beads,AB,2024-03-01,late,,\n",
+    )
+    assert found[0] == (
+        "o.csv: row 2, gate: found 'monocyts', which names 0 gates of the plan. Did you mean "
+        '"monocytes"? Gates: root/cells, root/cells/monocytes.'
+    )
+    assert found[1].startswith("o.csv: row 3, region: found '{\"min\": [1]}': a region has")
+    assert found[2:4] == [
+        "o.csv: row 4, gate: is empty; the action gate wants a gate of the plan.",
+        "o.csv: row 4, region: is empty; the action gate wants where it lies, as one JSON object.",
+    ]
+    assert "o.csv: row 5, target: found 'B1', a bead run; gate is of a sample." in found
+    assert "o.csv: row 6, target: found 'B1', a bead run; assign_beads is of a sample." in found
+
+
+def test_decisions_count_in_the_order_of_their_dates(tmp_path: Path) -> None:
+    study = load_study(
+        write(
+            tmp_path,
+            study_toml=in_study('overrides = "o.csv"'),
+            o_csv="target,action,who,when,why\n"
+            "fcs/a,accept,AB,2024-03-02 09:00,seen again\n"
+            "fcs/a,reject,AB,2024-03-02,dim\n"
+            "fcs/a,reject,CD,2024-03-01,dim\n",
+        )
+    )
+    assert [(o.action, o.who) for o in study.overrides] == [
+        ("reject", "CD"),
+        ("reject", "AB"),
+        ("accept", "AB"),
+    ]
+
+
 def test_an_unreadable_sheet_is_one_problem(tmp_path: Path) -> None:
     """What would follow from it (unknown runs, unknown targets) is not reported beside it."""
     folder = write(

@@ -7,6 +7,7 @@ import pytest
 
 import cytosepsis as cs
 from cytosepsis.errors import GatingError
+from cytosepsis.fcs_write import write_fcs
 from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.gating.apply import population_values
 from cytosepsis.gating.flexing import flexed
@@ -396,3 +397,44 @@ def test_gates_are_found_whatever_the_order_of_bytes(kind, bits, tmp_path):
     assert little == big
     assert little.status == "ok"
     assert found[0].n_events["root/bright"] == found[1].n_events["root/bright"] == 1000
+
+
+# -------------------------------------------------------------------------- a control tube
+
+
+def control_study(folder, shift):
+    """A stained sample and its FMO tube; the FMO shows what `A` is without its dye."""
+    rng = np.random.default_rng(8)
+    assay = "plan.toml"
+    (folder / assay).write_text(
+        '[[gates]]\nname = "positive"\ntype = "threshold"\nx = "A"\nmethod = "control"\n'
+        'control = "fmo"\nquantile = 0.95\n'
+    )
+    for name, middle in (("s", 100.0), ("fmo", 10.0 + shift)):
+        write_fcs(folder / f"{name}.fcs", rng.normal(middle, 5, (2000, 2)), pnn=("A", "B"))
+    (folder / "study.toml").write_text(
+        '[study]\nname = "controls"\nsamples = "samples.csv"\n'
+        '[assays.x]\ncompensation = "none"\ngating = "plan.toml"\n[assays.x.channels]\na = "A"\n'
+    )
+    (folder / "samples.csv").write_text(
+        "file,sample_id,patient_id,role,control_for\ns.fcs,s,P1,sample,\nfmo.fcs,fmo,P1,fmo,s\n"
+    )
+    return cs.load_study(folder)
+
+
+def test_a_cut_from_the_control_tube_of_the_sheet(tmp_path):
+    study = control_study(tmp_path, 0.0)
+    gates = cs.run_study(study, tmp_path / "out").table("gates")
+    (row,) = gates.filter(sample_id="s").iter_rows(named=True)
+    assert (row["gate_status"], row["standing"], row["method"]) == ("ok", "found", "control")
+    assert row["cut"] == pytest.approx(10 + 1.645 * 5, abs=0.6)
+    # the control tube itself has none
+    (own,) = gates.filter(sample_id="fmo").iter_rows(named=True)
+    assert (own["gate_status"], own["standing"]) == ("few_events", "nothing")
+
+
+def test_another_control_tube_is_another_result(tmp_path):
+    cs.run_study(control_study(tmp_path, 0.0), tmp_path / "out")
+    results = cs.run_study(control_study(tmp_path, 20.0), tmp_path / "out")
+    gates = results.table("gates").filter(sample_id="s")
+    assert gates["cut"][0] == pytest.approx(30 + 1.645 * 5, abs=0.6)

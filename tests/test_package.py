@@ -112,3 +112,11 @@ def empty_environment(folder: Path) -> Path:
     (site_packages / "libraries.pth").write_text(f"{libraries}\n", encoding="utf-8")
     executable = f"python{sysconfig.get_config_var('EXE')}"
     return Path(sysconfig.get_path("scripts", scheme, variables)) / executable
+
+
+def test_a_process_of_our_own_gates_without_scipys_linear_algebra(tmp_path: Path) -> None:
+    """Numba would import it for matrix products; in a user's process it must be left alone."""
+    gating = "from cytosepsis import compiling\ncompiling.compile_kernels()"
+    own = f"from cytosepsis import own_process\nown_process.declare()\n{gating}"
+    assert "scipy.linalg" in loaded_by(gating, tmp_path)
+    assert "scipy.linalg" not in loaded_by(own, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from typer.testing import CliRunner
 import cytosepsis as cs
 from cytosepsis.cli import app
 from cytosepsis.codec import decode, encode
+from cytosepsis.protocol import AbcSettings, Assay, Sample
 from cytosepsis.quality.report import CheckResult, QualityReport
+from cytosepsis.sample import SampleResult
+from cytosepsis.tables import all_tables
 from events import raw_of
+from hand_made import beads, study
 from quality_files import INJECTIONS, NAMES, Acquisition, clean
+from small_study import STUDY, refused, write
 
 SEEDS = range(4)
 
@@ -68,12 +74,44 @@ def test_a_disturbance_is_found_in_its_place(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("event", [1, 999, 1_000, 1_001])
+def test_a_gap_is_placed_wherever_it_lies_in_a_bin(event: int) -> None:
+    run = clean(1, 2_000)
+    seconds = run.seconds.copy()
+    seconds[event:] += 3.0
+    (window,) = of(cs.check_quality(replace(run, seconds=seconds).raw()), "rate").windows
+    assert (window.kind, window.first_event) == ("gap", event)
+    assert window.start_seconds == pytest.approx(seconds[event - 1], abs=0.05)
+    assert window.stop_seconds == pytest.approx(seconds[event], abs=0.05)
+
+
 def test_what_is_left_of_a_disturbed_file_passes() -> None:
     disturbed = INJECTIONS["back_flush"](clean(7, 20_000), np.random.default_rng(7))
     raw = disturbed.acquisition.raw()
     report = cs.check_quality(raw)
     again = cs.check_quality(raw.keep(report.kept()))
     assert again.n_events == 20_000 - report.mask().sum()
+    assert not again.mask().any()
+
+
+# --- real files
+
+
+def test_real_files_that_look_undisturbed_lose_less_than_a_hundredth(corpus: Path) -> None:
+    from quality import CLEAN_FILES
+
+    for name in CLEAN_FILES:
+        report = cs.check_quality(cs.read_fcs(corpus / name))
+        assert report.mask().mean() <= 0.01, name
+        assert report.verdict == "pass", name
+
+
+def test_what_peacoqc_removes_of_its_example_is_found(corpus: Path) -> None:
+    report = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111.fcs"))
+    removed = np.loadtxt(corpus / "PeacoQC" / "111_kept.csv") == 0
+    mask = report.mask()
+    assert (mask & removed).sum() / (mask | removed).sum() >= 0.5
+    again = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111_QC.fcs"))
     assert not again.mask().any()
 
 
@@ -262,6 +300,112 @@ def test_the_same_in_other_units_is_judged_the_same() -> None:
     scaled = replace(disturbed, values=disturbed.values * 2.0**-7)
     other = cs.check_quality(scaled.raw(), settings=cs.QualitySettings(checks=("signal",)))
     assert one.checks == other.checks
+
+
+# --- in a study
+
+
+def measured(folder: Path, acquisition: Acquisition, **settings: Any) -> SampleResult:
+    """Measure one file whose monocytes are bounded on CD14 and quantified on HLA-DR."""
+    rows = np.column_stack([acquisition.values, acquisition.seconds])
+    cs.write_fcs(folder / "a.fcs", rows, pnn=NAMES, keywords={"$TIMESTEP": "1"})
+    (folder / "plan.toml").write_text(
+        'gates = [{ name = "monocytes", type = "rectangle", x = "cd14", '
+        "ranges = { x = { min = 2500 } } }]"
+    )
+    assay = Assay(
+        name="mhladr",
+        compensation="none",
+        gating=str(folder / "plan.toml"),
+        channels=(("cd14", ("CD14-A",)), ("hladr", ("HLADR-A",)), ("time", ("Time",))),
+        abc=AbcSettings("root/monocytes", "hladr"),
+        quality=cs.QualitySettings(**settings),
+    )
+    row = Sample("s1", "a.fcs", str(folder / "a.fcs"), "p1", "mhladr")
+    outcome = cs.analyze_sample(row, assay)
+    assert isinstance(outcome, SampleResult), outcome
+    return outcome
+
+
+def stepped(decades: float = 0.3) -> Acquisition:
+    """HLA-DR falls by so many decades for the last third of the file."""
+    run = clean(5, 12_000)
+    values = run.values.copy()
+    values[8_000:, 3] *= 10.0**-decades
+    return replace(run, values=values)
+
+
+def test_flagged_events_are_kept_and_told_or_dropped_as_the_study_says(tmp_path: Path) -> None:
+    kept = measured(tmp_path, stepped())
+    assert kept.quality is not None
+    assert kept.quality.channels == ("CD14-A", "HLADR-A")  # those of the assay, not the time
+    assert "signal_unstable" in kept.flags
+    (flagged,) = kept.quality.flagged()
+    assert flagged == (7_980, 12_000)  # bins of 60 events
+    dropped = measured(tmp_path, stepped(), events="drop")
+    assert "flagged_events_dropped" in dropped.flags
+    assert (kept.n_events, dropped.n_events) == (12_000, 12_000)
+    assert kept.populations[0].n_events == 12_000
+    assert dropped.populations[0].n_events == 7_980
+    assert kept.quantified is not None
+    assert dropped.quantified is not None
+    assert kept.quantified == dropped.quantified_otherwise
+    assert dropped.quantified == kept.quantified_otherwise
+    undisturbed = measured(tmp_path, clean(5, 12_000)).quantified
+    assert undisturbed is not None
+    assert undisturbed.intensity is not None
+    assert dropped.quantified.intensity == pytest.approx(undisturbed.intensity, rel=0.05)
+    assert kept.quantified.intensity < 0.85 * undisturbed.intensity
+
+
+def test_a_clean_file_is_measured_once(tmp_path: Path) -> None:
+    result = measured(tmp_path, clean(5, 5_000), events="drop")
+    assert result.quantified_otherwise is None
+    assert result.populations[0].n_events == 5_000
+    assert not any("quality" in flag or "events" in flag for flag in result.flags)
+
+
+def test_an_assay_may_ask_for_no_check(tmp_path: Path) -> None:
+    assert measured(tmp_path, stepped(), checks=()).quality is None
+
+
+def test_tables_give_both_values_and_where_the_doubt_lies(tmp_path: Path) -> None:
+    result = measured(tmp_path, stepped())
+    assert result.quantified is not None
+    row = Sample("s1", "a.fcs", "a.fcs", "p1", "mhladr", bead_run="B1")
+    assay = Assay("mhladr", "none", "", (), abc=AbcSettings("root/monocytes", "hladr"))
+    runs = beads(channel=result.quantified.detector)
+    tables = all_tables(study(row, assays=(assay,)), [result], [runs])
+    (abc,) = tables["abc"].iter_rows(named=True)
+    assert abc["abc_all_events"] == abc["abc"]
+    assert abc["abc_good_events"] > 1.1 * abc["abc"]
+    assert tables["samples"]["quality"].to_list() == ["fail"]
+    assert tables["quality"]["check"].to_list() == ["rate", *["signal"] * 2, *["margin"] * 2]
+    (window,) = tables["quality_windows"].iter_rows(named=True)
+    assert (window["channel"], window["kind"]) == ("HLADR-A", "step")
+    assert (window["first_event"], window["n_events"]) == (7_980, 4_020)
+    bins = tables["quality_bins"].filter(channel="HLADR-A")
+    assert bins["n_events"].sum() == 12_000
+    assert bins["median"][-1] < 0.7 * bins["median"][0]
+
+
+def test_a_study_sets_checks_and_limits(tmp_path: Path) -> None:
+    section = '[assays.mhladr.quality]\nevents = "drop"\nchecks = ["rate"]\nsignal_shift = 0.2\n'
+    folder = write(tmp_path, study_toml=STUDY + section)
+    loaded = cs.load_study(folder)
+    assert loaded.assays[0].quality == cs.QualitySettings(
+        checks=("rate",), events="drop", signal_shift=0.2
+    )
+    run = cs.run_study(loaded, out=tmp_path / "results").run
+    assert run.limits["mhladr"]["quality"]["events"] == "drop"
+
+
+def test_faults_of_the_settings(tmp_path: Path) -> None:
+    section = '[assays.mhladr.quality]\nevents = "cut"\nrate_ratio = 1\ngap = 3\n'
+    found = "\n".join(refused(tmp_path, study_toml=STUDY + section))
+    assert "assays.mhladr.quality.events: found 'cut'; wanted 'keep' or 'drop'" in found
+    assert "assays.mhladr.quality.rate_ratio: found 1" in found
+    assert "assays.mhladr.quality.gap: is no key that is known" in found
 
 
 # --- the command

@@ -217,6 +217,7 @@ def test_looking_into_a_journal_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
+    journal.commit()  # as the store does with its first facts
     journal._db.execute("PRAGMA max_page_count = 8")
     with pytest.raises(StoreError, match=r"full.*free space") as caught:
         journal.put(entry(record="x" * 100_000))

@@ -244,6 +244,38 @@ def test_reviews_stand_beside_values_that_stay():
     assert tables["calibrations"]["review"].to_list() == ["accepted"]
 
 
+def test_every_decision_is_a_row_with_what_stood_before():
+    s = sample("s1", bead_run="B1")
+    said = (
+        override("s1", "reject"),
+        override("s1", "accept"),
+        override("s1", "assign_beads", bead_run="B2"),
+        override("B1", "accept"),
+    )
+    sheet = tuple(BeadRun(name, f"{name}.fcs", f"/{name}.fcs", "96597") for name in ("B1", "B2"))
+    runs = [beads("B1"), beads("B2", calibration=line(intercept=0.5))]
+    tables = all_tables(study(s, overrides=said, bead_runs=sheet), [result("s1")], runs)
+    table = tables["overrides"]
+    assert table["action"].to_list() == ["reject", "accept", "assign_beads", "accept"]
+    assert table["stands"].to_list() == [False, True, True, True]
+    assert table["parameters"].to_list() == ["{}", "{}", '{"bead_run": "B2"}', "{}"]
+    assert table["original_bead_run"].to_list() == [None, None, "B1", None]
+    (now,) = tables["abc"]["abc"].to_list()
+    before = all_tables(study(s, bead_runs=sheet), [result("s1")], runs)["abc"]["abc"][0]
+    assert now != before
+    assert table["abc"].to_list() == [now, now, now, None]
+    assert table["original_abc"].to_list() == [before, before, before, None]
+
+
+def test_a_given_gate_stands_beside_what_the_plan_found():
+    said = (override("s1", "gate", gate="monocytes", region='{"min": [1], "max": [2]}'),)
+    measured = result("s1", abc=5000.0)
+    planned = replace(measured, quantified_by_plan=result("s1", abc=4000.0).quantified)
+    table = all_tables(study(sample("s1"), overrides=said), [planned], [beads()])["overrides"]
+    assert table["abc"][0] == pytest.approx(5000.0)
+    assert table["original_abc"][0] == pytest.approx(4000.0)
+
+
 def test_outcomes_of_no_sample_are_a_mistake():
     with pytest.raises(AssertionError, match="outcomes of no sample"):
         all_tables(study(sample()), [result("other")], [])

@@ -45,18 +45,34 @@ def decode(kind: type[Record], text: str) -> Record:
 
 
 def _plain(value: object) -> object:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+    names = _names(kind)  # type: ignore[arg-type]
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     match value:
-        case None | bool() | int() | float() | str():
+        case bool() | int() | float() | str():
             return value
         case datetime() | date():
             return value.isoformat()
         case tuple():
             return [_plain(item) for item in value]
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = dataclasses.fields(value)
-            return {field.name: _plain(getattr(value, field.name)) for field in fields}
         case _:
-            raise TypeError(f"records hold no {type(value).__module__}.{type(value).__qualname__}")
+            raise TypeError(f"records hold no {kind.__module__}.{kind.__qualname__}")
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Names of a dataclass's fields; None of anything else."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 @cache

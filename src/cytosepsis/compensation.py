@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +92,6 @@ def unmixing(spillover: Spillover) -> NDArray[np.float64]:
     return np.asarray(weights, dtype=np.float64)
 
 
-def unmixed_column(spillover: Spillover, name: str) -> int | None:
-    """Column of `unmixing` that holds a fluorochrome, or a square matrix's detector; else None."""
-    if name in spillover.fluorochromes:
-        return spillover.fluorochromes.index(name)
-    if spillover.is_square and name in spillover.detectors:
-        return spillover.detectors.index(name)
-    return None
-
-
 def match_detectors(spillover: Spillover, pnn: Sequence[str]) -> tuple[int, ...]:
     """Index in `pnn` of each detector of the matrix: all of them, each exactly once.
 
@@ -152,6 +144,12 @@ def spillover_from_keyword(text: str, source: str, *, pnn: Sequence[str] = ()) -
     CompensationError
         The count does not agree with the names and values found, or a value is not a number.
     """
+    return _parsed(text, source, tuple(pnn))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, source: str, pnn: tuple[str, ...]) -> Spillover:
+    """The matrix of a text; kept, as the files of a panel often carry the same."""
     tokens = [token.strip() for token in text.split(",")]
     while tokens and not tokens[-1]:
         tokens.pop()

@@ -41,8 +41,8 @@ _PLAN = {
             "type": "cluster",
             "x": {"channel": "FL", "transform": "logicle"},
             "y": "SSC-A",
-            "centre": [0.5, 50_000.0],
-            "drift": [0.5, 20_000.0],
+            "centre": [0.56, 50_000.0],  # where the middle level lies, and no other
+            "drift": [0.1, 20_000.0],
         },
     ],
 }

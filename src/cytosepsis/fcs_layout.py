@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,9 @@ MAX_BITS = 1024  # beyond any width, characters of text included
 MAX_INTEGER_BITS = 64
 EXACT_INTEGERS = 2**53  # float64 holds every integer up to here
 MAX_PARAMETERS = 10_000  # mass and spectral cytometers stay below 300
+
+# All that `_read_parameter` looks at, after $Pn.
+_OF_PARAMETER = ("N", "S", "B", "E", "R", "G", "V", "DATATYPE")
 
 # What the walk and numpy take where it lies.
 _UNIFORM = {("F", 32): "f4", ("D", 64): "f8", ("I", 8): "u1", ("I", 16): "u2", ("I", 32): "u4"}
@@ -161,6 +165,22 @@ def parameters_of(keywords: Mapping[str, str], notes: list[Note]) -> tuple[Param
 
 
 def _parameter(keywords: Mapping[str, str], n: int, notes: list[Note]) -> Parameter:
+    words = [("$DATATYPE", keywords.get("$DATATYPE"))]
+    for what in _OF_PARAMETER:
+        key = f"$P{n}{what}"
+        words.append((key, keywords.get(key)))
+    parameter, found = _read_parameter(n, tuple(words))
+    notes += found
+    return parameter
+
+
+@lru_cache(maxsize=1024)
+def _read_parameter(
+    n: int, words: tuple[tuple[str, str | None], ...]
+) -> tuple[Parameter, tuple[Note, ...]]:
+    """A parameter and the notes on it; kept, as the files of a panel say the same again."""
+    keywords = {key: value for key, value in words if value is not None}
+    notes: list[Note] = []
     kind = type_of(keywords, n)
     bits = _bits(keywords, n)
     pnn = keywords.get(f"$P{n}N", "").strip()
@@ -175,7 +195,7 @@ def _parameter(keywords: Mapping[str, str], n: int, notes: list[Note]) -> Parame
     if span <= 0 and kind == "I":
         notes.append(Note("range_missing", f"$P{n}R is no range; all {bits} bits are taken"))
         span = 2.0**bits
-    return Parameter(
+    parameter = Parameter(
         pnn=pnn,
         pns=keywords.get(f"$P{n}S", "").strip(),
         bits=bits,
@@ -186,6 +206,7 @@ def _parameter(keywords: Mapping[str, str], n: int, notes: list[Note]) -> Parame
         voltage=number_of(keywords, f"$P{n}V"),
         is_time=pnn.lower() == "time",
     )
+    return parameter, tuple(notes)
 
 
 def _amplifier(keywords: Mapping[str, str], n: int) -> tuple[float, float]:

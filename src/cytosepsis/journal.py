@@ -1,8 +1,9 @@
 """The journal of a results folder: what was computed, from what, by which code (SQLite).
 
 One writer. Results often lie on network shares, so a rollback journal with full synchronisation
-and not WAL. Committing costs some milliseconds on a disk that is honest about it, so outcomes that
-come in quickly share a commit: a kill costs at most the last fifth of a second.
+and not WAL. Committing costs some milliseconds on a disk that is honest about it, and much more on
+one that others use, so outcomes that come in quickly share a commit: a kill costs at most the last
+fifth of a second.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from cytosepsis.errors import StoreError
 
 SCHEMA_VERSION = "3"
 _BUSY_SECONDS = 60.0  # how long somebody who looks into the journal may keep a run waiting
-_SHARE_OF_TIME = 10  # a commit of t seconds is followed by 10 t without one,
-_LONGEST_PAUSE = 0.2  # seconds, but never more: what a kill may cost
+_PAUSE = 0.2  # seconds from a commit to the next: what a kill may cost
 
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+_SCHEMA = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """
 CREATE TABLE outcomes (
     kind TEXT NOT NULL,      -- sample or beads
     name TEXT NOT NULL,      -- sample_id or bead_run
@@ -39,8 +40,9 @@ CREATE TABLE outcomes (
     record TEXT NOT NULL,    -- JSON of the frozen record
     changed_ns INTEGER,      -- when the file system last noted a change, also a replacement
     PRIMARY KEY (kind, name, part)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Journal:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self._last_commit = time.monotonic()
-        self._pause = 0.0  # seconds that the next commit waits, from what the last one cost
+        self._pause = _PAUSE
         try:
             schema = self._open(writes=writes)
         except sqlite3.Error as error:
@@ -111,8 +113,11 @@ class Journal:
         self._db.execute("PRAGMA synchronous = FULL")
         # One transaction each: a journal that is cut off here is none yet, or is still the old one.
         if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            fact = f"INSERT INTO facts VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608
-            self._db.executescript(f"BEGIN; {_SCHEMA} {fact} COMMIT;")
+            # Committed with its owner's first facts.
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO facts VALUES ('schema', ?)", (SCHEMA_VERSION,))
         else:
             self._bring_up_to_date()
         return self.fact("schema")
@@ -225,14 +230,12 @@ class Journal:
 
     def commit(self) -> None:
         """Put everything on the disk."""
-        started = time.monotonic()
         if self._db.in_transaction:
             try:
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise _cannot_write(self.path, error) from error
         self._last_commit = time.monotonic()
-        self._pause = min(_LONGEST_PAUSE, _SHARE_OF_TIME * (self._last_commit - started))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:

@@ -34,6 +34,9 @@ class AbcSettings:
     pe_per_antibody: float = 1.0  # 1:1 conjugate (BD Quantibrite HLA-DR, clone L243)
     min_events: int = 500  # cells; below: value shown, never banded
     cutoffs: tuple[float, ...] = ()  # AB/C; bands are lower ≤ value < upper
+    # AB/C of single cells, carried back through the sample's bead line; None: not counted
+    low: float | None = None  # below: HLA-DR-low, of CD14+ monocytes M-MDSC
+    positive: float | None = None  # from here on: HLA-DR+
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,22 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
+class Reagent:
+    """A stain as MIFlowCyt 1.0 asks for it, 2.4.1 to 2.4.7."""
+
+    name: str
+    measures: str | None = None  # the characteristic, e.g. "expression of HLA-DR"
+    analyte: str | None = None
+    detector: str | None = None  # what binds the analyte, e.g. "anti-HLA-DR antibody"
+    reporter: str | None = None  # fluorochrome
+    clone: str | None = None
+    manufacturer: str | None = None
+    catalogue: str | None = None
+    lot: str | None = None
+    channel: str | None = None  # the role in the assays
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """A reviewer's decision on a sample or a bead run."""
 
@@ -314,6 +333,8 @@ class Study:
     compare_across_lysis: bool = False
     compare_across_sites: bool = False
     control_charts: ChartSettings = field(default_factory=ChartSettings)
+    reagents: tuple[Reagent, ...] = ()
+    experiment: tuple[tuple[str, str], ...] = ()  # what only people know, for the MIFlowCyt record
     warnings: tuple[str, ...] = ()  # what reading the sheets had to guess, for the person
     digest: str = ""  # SHA-256 over study.toml, sheets, plans and matrices
     roots: tuple[Root, ...] = ()  # further folders that files may lie in
@@ -377,6 +398,7 @@ __all__ = [
     "Outcome",
     "Override",
     "Patient",
+    "Reagent",
     "Sample",
     "SampleRole",
     "Statistic",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,10 @@ from cytosepsis.calibration import (
 )
 from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
 from cytosepsis.densities import Density
-from cytosepsis.errors import ChannelError, CytosepsisError, FcsError, GatingError
+from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
-from cytosepsis.gating.adaptive import Resolved
+from cytosepsis.gating.adaptive import GivenGate, Resolved
 from cytosepsis.gating.apply import Populations, find_gates, gate
 from cytosepsis.gating.batch import ENDING
 from cytosepsis.gating.finding import GateFinding
@@ -33,11 +32,11 @@ from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan, Threshold
 from cytosepsis.gating.reader import read_gating
 from cytosepsis.measure import estimate, summarize
-from cytosepsis.panel import find, kind_of
+from cytosepsis.panel import find
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
 from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Sample
-from cytosepsis.quality.check import check_columns, default_columns
+from cytosepsis.quality.check import check_roles, choose_events
 from cytosepsis.quality.report import QualityReport
 
 
@@ -70,6 +69,9 @@ class Quantified:
     n_saturated: int  # cells in the detector's top value
     wider: float | None = None  # the statistic where the population's found gate is widened
     narrower: float | None = None  # or narrowed, by `gating.flexing.FLEX`; None: not looked at
+    # of the cells, evenly from the least to the greatest: what tells the share beyond a threshold
+    # that is known only with the bead line; empty without cells
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class SampleResult:
     # The same as `quantified` with the events that quality flags the other way: left out where the
     # assay keeps them, in where it drops them. None where none is flagged.
     quantified_otherwise: Quantified | None = None
+    # The same by the plan's own gates, where a reviewer has given some; else None.
+    quantified_by_plan: Quantified | None = None
     gates: tuple[GateFinding, ...] = ()  # how data-driven and given gates were found
     densities: tuple[Density, ...] = ()  # pictures of the gates, where plots were asked for
 
@@ -109,6 +113,8 @@ class SampleFailure:
     step: str | None = None  # read, panel, compensation, gating, measure, calibration
     unforeseen: bool = False  # not an error of ours: exit status 3
 
+
+N_QUANTILES = 501  # so that a share is told to 0.1 %
 
 R = TypeVar("R")
 F = TypeVar("F")
@@ -188,8 +194,9 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
-    quality = _quality(raw, assay)
-    events, otherwise = _chosen(raw, assay, quality)
+    quality = check_roles(raw, [names for _, names in assay.channels], assay.quality)
+    events, otherwise = choose_events(raw, quality, assay.quality)
+    controls = _controls(aids.controls, plan)
     channels = dict(assay.channels)
     shown = measures[0] if assay.abc is not None else None
     found = find_gates(
@@ -197,7 +204,7 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
         plan,
         channels=channels,
         spillover=spillover,
-        controls=_controls(aids.controls, plan),
+        controls=controls,
         given=aids.given,
     )
     pictures = (
@@ -224,10 +231,16 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
             for word, measure in moved.items()
         }
         quantified = replace(quantified, wider=shifted.get(WIDER), narrower=shifted.get(NARROWER))
-    other = None
-    if assay.abc is not None and otherwise is not None:
-        again = gate(otherwise, plan, channels=channels, spillover=spillover, measures=measures)
-        other = _quantified(raw, assay, assay.abc, again)
+
+    def again(part: RawEvents | None, given: Sequence[GivenGate]) -> Quantified | None:
+        """The same of other events or gates; None where there are none."""
+        if assay.abc is None or part is None:
+            return None
+        options: Any = {"channels": channels, "spillover": spillover, "controls": controls}
+        return _quantified(
+            raw, assay, assay.abc, gate(part, plan, measures=measures, given=given, **options)
+        )
+
     detector = None if quantified is None else raw.parameters[raw.pnn.index(quantified.detector)]
     return SampleResult(
         sample_id=sample.sample_id,
@@ -240,7 +253,8 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
         flags=(
             *flags,
             *flags_of_notes(raw.note_codes),
-            *_quality_flags(quality, dropped=events is not raw),
+            *(quality.flags if quality else ()),
+            *(("flagged_events_dropped",) if events is not raw else ()),
             *gate_flags(
                 plan, populations.findings, counts, quantified.population if quantified else None
             ),
@@ -251,7 +265,8 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
         gain=detector.gain if detector else None,
         notes=raw.note_codes,
         quality=quality,
-        quantified_otherwise=other,
+        quantified_otherwise=again(otherwise, aids.given),
+        quantified_by_plan=again(events, ()) if aids.given else None,
         gates=populations.findings,
         densities=tuple(picture.canvas.density() for picture in pictures),
     )
@@ -307,35 +322,6 @@ def _spillover(
         return read_spillover_csv(compensation), ()
     own = spillover_of(raw.keywords)
     return ("none", ("no_spillover",)) if own is None else (own, ())
-
-
-def _quality(raw: RawEvents, assay: Assay) -> QualityReport | None:
-    """Acquisition quality of the detectors that the assay gives a role, or of all without roles."""
-    if not assay.quality.checks:
-        return None
-    columns: dict[int, None] = {}
-    for _, accepted in assay.channels:
-        with suppress(ChannelError):  # a role that the plan does not need may be ambiguous
-            column = find(accepted, raw.pnn, raw.pns)
-            if column is not None and kind_of(raw.pnn[column]) != "time":
-                columns[column] = None
-    return check_columns(raw, tuple(columns) or default_columns(raw), assay.quality)
-
-
-def _chosen(
-    raw: RawEvents, assay: Assay, quality: QualityReport | None
-) -> tuple[RawEvents, RawEvents | None]:
-    """The events that the assay wants measured, and the other choice where there is one."""
-    if quality is None or not quality.flagged():
-        return raw, None
-    kept = raw.keep(quality.kept())
-    return (raw, kept) if assay.quality.events == "keep" else (kept, raw)
-
-
-def _quality_flags(quality: QualityReport | None, *, dropped: bool) -> tuple[str, ...]:
-    if quality is None:
-        return ()
-    return (*quality.flags, *(("flagged_events_dropped",) if dropped else ()))
 
 
 def _measures(assay: Assay, plan: GatingPlan) -> tuple[Measure, ...]:

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,14 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 from cytosepsis.errors import StoreError
 from cytosepsis.journal import Journal
 from cytosepsis.lock import Lock
-from cytosepsis.table_files import SUFFIXES, TEMPORARY, write_frame, write_parts, write_whole
+from cytosepsis.table_files import (
+    SUFFIXES,
+    TEMPORARY,
+    Write,
+    write_all,
+    write_frame,
+    write_parts,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,7 +80,7 @@ class RunRecord:
     # assay → SHA-256 of its gating plan and its matrix ("file" or "none" where there is no CSV)
     plans: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # a reviewer's decisions that the tables take in; who and why stay in the study
-    overrides: Sequence[Mapping[str, str | None]] = ()
+    overrides: Sequence[Mapping[str, str | None]] = field(default_factory=list)
     compile_seconds: float = 0.0  # of wall_seconds, spent on compiling the kernels
     # assay → cut-offs of its AB/C, for whoever draws its bands
     cutoffs: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -179,7 +186,8 @@ class Store:
     def write_tables(self, tables: Mapping[str, Frames]) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed.
 
-        `run.json` goes first: while tables of two runs lie side by side it vouches for none.
+        `run.json` goes first: while tables of two runs lie side by side it vouches for none. Their
+        names enter the journal with its next commit.
         """
         self._lock.check(now=True)
         try:
@@ -191,7 +199,6 @@ class Store:
         for name in set(earlier) - set(tables):
             self._remove_table(name)
         self.journal.set_fact("tables", json.dumps(sorted(tables)))
-        self.journal.commit()
 
     def write_run(self, run: RunRecord) -> Results:
         """`run.json`, last of all: it says that the tables beside it are complete.
@@ -339,15 +346,16 @@ class Store:
         return tuple(table for record in records.values() for table in record.tables)
 
     def _write_frames(self, tables: Mapping[str, Frames]) -> None:
+        files: dict[str, Write] = {}
         for name, table in tables.items():
-            if callable(table):
-                try:
-                    write_parts(table(), self.folder, name)
-                except OSError as error:
-                    raise self._cannot_write(error) from error
+            if not callable(table):
+                files |= {f"{name}{end}": partial(write_frame, table, end) for end in SUFFIXES}
                 continue
-            for suffix in SUFFIXES:
-                self._write(f"{name}{suffix}", partial(write_frame, table, suffix))
+            try:
+                write_parts(table(), self.folder, name)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+        self._write(files)
 
     def _write_analyses(self, records: Mapping[str, AnalysisRecord]) -> None:
         plain = {name: dataclasses.asdict(record) for name, record in sorted(records.items())}
@@ -355,15 +363,15 @@ class Store:
 
     def _write_json(self, name: str, document: object) -> None:
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        self._write(name, lambda file: file.write(text.encode()))
+        self._write({name: lambda file: file.write(text.encode())})
 
     def _remove_table(self, name: str) -> None:
         for suffix in SUFFIXES:
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
-    def _write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
+    def _write(self, files: Mapping[str, Write]) -> None:
         try:
-            write_whole(self.folder / name, write)
+            write_all(self.folder, files)
         except OSError as error:
             raise self._cannot_write(error) from error
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     # A table at once, or the parts of one that is too large for that, in their order.
     Frames = pl.DataFrame | Callable[[], Iterator[pl.DataFrame]]
+
+Write = Callable[[IO[bytes]], object]
 
 SUFFIXES = (".parquet", ".csv")
 _ROWS_TOGETHER = 2000  # of a table in parts: what a reader who streams it holds at a time
@@ -71,7 +73,7 @@ def write_parts(parts: Iterator[pl.DataFrame], folder: Path, name: str) -> None:
 
 def csv_text(table: pl.DataFrame, *, header: bool = True) -> str:
     """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
-    text: str = _without_nan(table).with_columns(_defused()).write_csv(include_header=header)
+    text: str = table.with_columns(_without_nan(), _defused()).write_csv(include_header=header)
     return text
 
 
@@ -80,13 +82,13 @@ def write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
     if suffix == ".csv":
         file.write(csv_text(table).encode())
     else:
-        _without_nan(table).write_parquet(file)
+        table.with_columns(_without_nan()).write_parquet(file)
 
 
-def _without_nan(table: pl.DataFrame) -> pl.DataFrame:
+def _without_nan() -> pl.Expr:
     import polars.selectors as cs
 
-    return table.with_columns(cs.float().fill_nan(None))
+    return cs.float().fill_nan(None)
 
 
 def _defused() -> pl.Expr:
@@ -98,14 +100,37 @@ def _defused() -> pl.Expr:
     return pl.when(risky).then("'" + text).otherwise(text).name.keep()
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_whole(path: Path, write: Write) -> None:
     """Write beside the place, synchronise, rename: a reader sees the old file or the new one."""
-    with _whole(path) as file:
-        write(file)
+    write_all(path.parent, {path.name: write})
+
+
+def write_all(folder: Path, files: Mapping[str, Write]) -> None:
+    """Write several files of a folder, each whole or not at all.
+
+    All are on the disk before the first takes its place, so that they change together as nearly
+    as a file system allows, and the folder is synchronised once.
+    """
+    waiting = {name: folder / f"{TEMPORARY}{name}" for name in files}
+    try:
+        for name, write in files.items():
+            with waiting[name].open("wb") as file:
+                write(file)
+        for temporary in waiting.values():
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+        for name, temporary in waiting.items():
+            temporary.replace(folder / name)
+    except BaseException:
+        for temporary in waiting.values():
+            temporary.unlink(missing_ok=True)
+        raise
+    _synchronise_folder(folder)
 
 
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its place when everything is in it."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         with temporary.open("wb") as file:

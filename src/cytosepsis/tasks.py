@@ -67,6 +67,7 @@ _NOT_COMPUTING = frozenset(
         "gate_learning",
         "journal",
         "lock",
+        "own_process",
         "panels",
         "quantify",
         "report",

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from cytosepsis.errors import CytosepsisError
+from cytosepsis.own_process import MARK
 
 _OF_CODE = ("Fatal Python error:", "Current thread", "Thread 0x", "  File ")
 _PLACE = re.compile(r'(?<=File ")[^"]*?([^"/\\]*/?[^"/\\]+)(?=")')
@@ -202,7 +203,7 @@ class Worker:
         self._allowance = allowance
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
         memory = str(allowance.memory_bytes or 0)
-        environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
+        environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, **MARK}
         # An own process group: Ctrl-C in the terminal reaches the caller alone, who ends us.
         group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter

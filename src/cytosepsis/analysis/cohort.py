@@ -189,7 +189,7 @@ def _cohort_frame(
             "reasons": [_reasons(one) for one in found],
             "failed_rules": [";".join(_of(one, "fails")) for one in found],
             "unknown_rules": [";".join(_of(one, "unknown")) for one in found],
-            "analysed": [_is_analysed(one, study) for one in found],
+            "analysed": _analysed(found, study),
             "age": [patient.age if patient else None for patient in patients],
             "admission": [one.admission for one in found],
             "steroid_daily_mg": [s.daily.low if (s := one.steroids) else None for one in found],
@@ -252,6 +252,8 @@ def _flow_frame(
     steps.append(_Step("included", "every rule passes", left, n_left=left))
     analysed = set(cohort.filter("analysed")["patient_id"])
     whom = f'[analysis] population = "{study.analyses.plan.population}"'
+    if judged and {one.verdict for one in judged.values()} == {"unknown"}:
+        whom += "; nobody can be judged"
     steps.append(_Step("analysed", f"taken by analyses: {whom}", len(analysed)))
     drawn = visits.filter(pl.col("status") == "drawn", pl.col("patient_id").is_in(list(analysed)))
     for window in study.windows:
@@ -297,8 +299,11 @@ def _problems_frame(people: Sequence[str], troubles: Mapping[str, list[Trouble]]
     )
 
 
-def _is_analysed(one: Judged, study: Study) -> bool:
-    return study.analyses.plan.population == "everyone" or one.verdict == "include"
+def _analysed(judged: Iterable[Judged], study: Study) -> list[bool]:
+    """Whom analyses take: the included; everyone where asked for, or where nobody can be judged."""
+    verdicts = [one.verdict for one in judged]
+    everyone = study.analyses.plan.population == "everyone" or set(verdicts) <= {"unknown"}
+    return [everyone or verdict == "include" for verdict in verdicts]
 
 
 def _of(one: Judged, outcome: str) -> list[str]:

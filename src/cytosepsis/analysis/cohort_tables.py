@@ -36,7 +36,8 @@ COHORT = Table(
             "analysed",
             pl.Boolean,
             "",
-            "Whether analyses take the patient, as `[analysis] population` says.",
+            "Whether analyses take the patient, as `[analysis] population` says; all where the "
+            "rules can be judged for nobody.",
         ),
         _number("age", "years", "As the clinical sheet says."),
         Column("admission", pl.Date, "", "The day before which exposures count."),

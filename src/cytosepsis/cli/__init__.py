@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cytosepsis import __version__
+from cytosepsis import __version__, own_process
 from cytosepsis.cli import (
     analysis_commands,
     compensation_command,
@@ -43,6 +43,7 @@ app.command()(study_commands.check)
 app.command()(result_commands.verify)
 app.command()(result_commands.trace)
 app.command()(result_commands.export_excel)
+app.command()(result_commands.miflowcyt)
 app.command()(analysis_commands.cohort)
 app.command()(analysis_commands.trajectories)
 app.command()(analysis_commands.endotypes)
@@ -82,6 +83,7 @@ def options(
 def main() -> None:
     """Entry point of the command `cytosepsis`."""
     signal.signal(signal.SIGTERM, _terminate)
+    own_process.declare()
     try:
         app()
     except Terminated:

@@ -1,11 +1,11 @@
-"""Commands on a results folder: `verify`, `trace`, `export-excel`."""
+"""Commands on a results folder: `verify`, `trace`, `export-excel`, `miflowcyt`."""
 # ruff: noqa: PLC0415 - --help is fast: a command imports what it needs
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -84,6 +84,33 @@ def export_excel(
         for line in write_workbook(results, out, overwrite=overwrite):
             say(f"Left out: {line}")
         typer.echo(safe(f"{out}: every other table, one sheet each; `columns` explains them."))
+
+
+def miflowcyt(
+    study: Annotated[
+        Path, typer.Argument(help="The study's folder, or its study.toml.", show_default=False)
+    ],
+    results: Annotated[
+        Path | None, typer.Option(help="Results: quality and statistics of gates.")
+    ] = None,
+    format: Annotated[
+        Literal["markdown", "json"], typer.Option(help="How to write it.")
+    ] = "markdown",
+) -> None:
+    """Print the MIFlowCyt record of a study: what is known of each item, and what is missing."""
+    with command():
+        from dataclasses import asdict
+
+        from cytosepsis.config import load_study
+        from cytosepsis.miflowcyt import miflowcyt_markdown, miflowcyt_record
+
+        loaded = load_study(study)
+        record = miflowcyt_record(loaded, results)
+        if format == "json":
+            items = [{**asdict(item), "missing": item.is_missing} for item in record]
+            write_json({"standard": "MIFlowCyt 1.0", "study": loaded.name, "items": items})
+        else:
+            typer.echo(safe(miflowcyt_markdown(loaded, record)), nl=False)
 
 
 def _lines(content: Any) -> Iterator[str]:

@@ -21,6 +21,7 @@ from cytosepsis.config.cohort_sections import (
 from cytosepsis.config.counting import check_blood_counts, lots_of
 from cytosepsis.config.markers import markers_of
 from cytosepsis.config.outcomes import outcomes_of
+from cytosepsis.config.override_sheet import read_overrides
 from cytosepsis.config.patient_sheets import (
     groups_of,
     read_exposures,
@@ -32,7 +33,6 @@ from cytosepsis.config.problems import Problems, listed, nearest
 from cytosepsis.config.sample_sheets import (
     check_bead_runs,
     read_bead_runs,
-    read_overrides,
     read_samples,
 )
 from cytosepsis.config.study_file import FILE, StudyFile, key_path, read_study_file
@@ -42,6 +42,7 @@ from cytosepsis.protocol import (
     ChartSettings,
     Measurement,
     Patient,
+    Reagent,
     Sample,
     Study,
     Window,
@@ -113,7 +114,10 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
     overrides = read_overrides(
         file,
         reading,
-        sample_ids=[sample.sample_id for sample in samples],
+        plans={
+            sample.sample_id: assays[sample.assay].plan if sample.assay in assays else None
+            for sample in samples
+        },
         bead_runs=None if runs is None else [run.bead_run for run in runs],
     )
     reading.check_zones()
@@ -152,6 +156,8 @@ def read_study(path: str | os.PathLike[str], problems: Problems) -> ReadStudy:
         trajectories=courses,
         endotypes=groups,
         control_charts=ChartSettings(**file.given("control_charts")),
+        reagents=tuple(Reagent(name, **table.given()) for name, table in file.reagents.items()),
+        experiment=tuple(file.given("experiment").items()),
         digest=_digest(toml, reading),
         roots=reading.places.roots(file.study.roots),
         **file.study.given(

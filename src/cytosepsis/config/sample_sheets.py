@@ -1,9 +1,9 @@
-"""The sheets of acquisitions: samples, beads, and a reviewer's overrides."""
+"""The sheets of acquisitions: samples and beads."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -11,11 +11,10 @@ from cytosepsis.config.cells import Cells, Reading
 from cytosepsis.config.clock import precedes
 from cytosepsis.config.problems import listed, nearest
 from cytosepsis.config.study_file import StudyFile
-from cytosepsis.protocol import BeadRun, Group, Override, Sample
+from cytosepsis.protocol import BeadRun, Group, Sample
 
 GROUPS = ("patient", "healthy", "control", "eqa")
 ROLES = ("sample", "isotype", "fmo", "unstained", "single_stain")
-ACTIONS = ("accept", "reject", "gate", "assign_beads")
 
 _SAMPLE_TEXTS = (
     "timepoint",
@@ -58,7 +57,6 @@ SAMPLE_COLUMNS = (
 )
 _BEAD_TEXTS = ("channel", "cytometer", "site")
 BEAD_COLUMNS = ("bead_run", "file", "lot", "dataset", *_BEAD_TEXTS)
-OVERRIDE_COLUMNS = ("target", "action", "who", "when", "why")
 
 
 def read_samples(
@@ -115,28 +113,6 @@ def read_bead_runs(file: StudyFile, reading: Reading) -> tuple[BeadRun, ...] | N
         rows.append((cells, run))
     _unique(rows, "bead_run", lambda run: run.bead_run)
     return tuple(run for _, run in rows)
-
-
-def read_overrides(
-    file: StudyFile,
-    reading: Reading,
-    *,
-    sample_ids: Iterable[str],
-    bead_runs: Iterable[str] | None,
-) -> tuple[Override, ...]:
-    """Every decision of the override sheet, its target checked."""
-    name = file.study.overrides if file.study else None
-    if name is None:
-        return ()
-    sheet = reading.sheet("overrides", name, known=OVERRIDE_COLUMNS, needed=OVERRIDE_COLUMNS)
-    if sheet is None:
-        return ()
-    runs = tuple(bead_runs or ())
-    targets = (*sample_ids, *runs)
-    return tuple(
-        _override(cells, targets if bead_runs is not None else None, runs)
-        for cells in reading.rows(sheet)
-    )
 
 
 def check_bead_runs(
@@ -227,38 +203,6 @@ def _known(cells: Cells, column: str, name: str, known: tuple[str, ...], section
             f"found {name!r}, which is not in {section} of study.toml.{nearest(name, known)} "
             f"There: {listed(known)}.",
         )
-
-
-def _override(cells: Cells, targets: tuple[str, ...] | None, runs: tuple[str, ...]) -> Override:
-    target = cells.needed("target")
-    if target and targets is not None and target not in targets:
-        cells.error(
-            "target", f"found {target!r}, which is no sample and no bead run."
-            f"{nearest(target, targets)}",
-        )  # fmt: skip
-    action = cells.choice("action", ACTIONS)
-    if action is None and cells.row.cells.get("action") is None:
-        cells.needed("action")
-    parameters = cells.carried(OVERRIDE_COLUMNS)
-    if action == "assign_beads":
-        named = dict(parameters).get("bead_run")
-        if named is None or (targets is not None and named not in runs):
-            cells.error(
-                "bead_run", f"found {named!r}; assign_beads wants a run of the bead sheet: "
-                f"{listed(runs)}.",
-            )  # fmt: skip
-    when, has_time = cells.moment("when")
-    if when is None and cells.row.cells.get("when") is None:
-        cells.needed("when")
-    decided = "" if when is None else (when if has_time else when.date()).isoformat()
-    return Override(
-        target=target,
-        action=cast("Any", action or "accept"),
-        who=cells.needed("who"),
-        when=decided,
-        why=cells.needed("why"),
-        parameters=parameters,
-    )
 
 
 def _unique(rows: list[tuple[Cells, Any]], column: str, key: Callable[[Any], Hashable]) -> None:

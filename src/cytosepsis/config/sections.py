@@ -100,6 +100,8 @@ class AbcTable(SectionTable):
     pe_per_antibody: Positive | None = None
     min_events: Count | None = None
     cutoffs: Annotated[list[Positive], AfterValidator(ascending)] | None = None
+    low: Positive | None = None
+    positive: Positive | None = None
 
 
 class LimitsTable(SectionTable):
@@ -289,10 +291,48 @@ class EndotypesTable(SectionTable):
     seed: Count | None = None
 
 
+class ReagentTable(SectionTable):
+    """[reagents.*]."""
+
+    measures: Text | None = None
+    analyte: Text | None = None
+    detector: Text | None = None
+    reporter: Text | None = None
+    clone: Text | None = None
+    manufacturer: Text | None = None
+    catalogue: Text | None = None
+    lot: Text | None = None
+    channel: Text | None = None
+
+
+class ExperimentTable(SectionTable):
+    """[experiment]: what only people know of an experiment, in their words."""
+
+    purpose: Text | None = None
+    keywords: Text | None = None
+    variables: Text | None = None
+    organization: Text | None = None
+    contact: Text | None = None
+    date: Text | None = None
+    conclusions: Text | None = None
+    quality_control: Text | None = None
+    specimen: Text | None = None
+    characteristics: Text | None = None
+    treatment: Text | None = None
+    instrument_manufacturer: Text | None = None
+    fluidics: Text | None = None
+    light_sources: Text | None = None
+    excitation_optics: Text | None = None
+    optical_filters: Text | None = None
+    optical_detectors: Text | None = None
+    optical_paths: Text | None = None
+
+
 # Sections that are one table each.
 SINGLE: dict[str, type[SectionTable]] = {
     "control_charts": ControlChartsTable,
     "cohort": CohortTable,
     "trajectories": TrajectoriesTable,
     "endotypes": EndotypesTable,
+    "experiment": ExperimentTable,
 }

@@ -19,6 +19,7 @@ from cytosepsis.config.sections import (
     LotTable,
     MarkerTable,
     OutcomeTable,
+    ReagentTable,
     SectionTable,
     StudyTable,
     WindowTable,
@@ -36,6 +37,7 @@ SECTIONS = (
     "analysis",
     "candidates",
     "exvivo",
+    "reagents",
     *SINGLE,
 )
 
@@ -53,6 +55,7 @@ class StudyFile:
     assays: dict[str, AssayTable]
     markers: dict[str, MarkerTable]
     outcomes: dict[str, OutcomeTable]
+    reagents: dict[str, ReagentTable]
     single: dict[str, SectionTable]  # sections that are one table, those that are there
     # section -> its keys, and assay -> its roles, those that could not be read included: what is
     # declared wrongly is reported once, and not again as unknown wherever it is used
@@ -93,6 +96,7 @@ def read_study_file(path: Path, problems: Problems) -> StudyFile | None:
         assays=_all(AssayTable, "assays", tables, problems),
         markers=_all(MarkerTable, "markers", tables, problems),
         outcomes=_all(OutcomeTable, "outcomes", tables, problems),
+        reagents=_all(ReagentTable, "reagents", tables, problems),
         single=_single(tables, problems),
         names={name: tuple(table) for name, table in tables.items()},
         roles={name: _roles(table) for name, table in tables["assays"].items()},

@@ -29,7 +29,7 @@ SHALLOW = 0.9  # of the peak: a pass that is higher parts nothing, however many 
 RAYS = 48  # vertices of the outline
 _STEP = 0.125  # cells, along a ray
 _COARSE = 2  # cells of the grid, on either axis, to one place of the mixture
-_STEPS, _TOLERANCE = 200, 3e-5
+_STEPS, _TOLERANCE = 200, 1e-4
 _CORE = 0.7  # of a hill's events: the rest, its skirt, is a cloud of its own
 # An event near the border is kept where the cluster is at least this likely. Below one half, so
 # that the dim flank of septic monocytes is kept, at the price of a per cent of the neighbours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,35 @@ def check_quality(
     """
     columns = default_columns(raw) if channels is None else _columns(raw, channels)
     return check_columns(raw, columns, settings or QualitySettings())
+
+
+def check_roles(
+    raw: RawEvents, roles: Iterable[Sequence[str]], limits: QualitySettings
+) -> QualityReport | None:
+    """Check the detectors of an assay's roles, or all where none is there; None: no check is asked.
+
+    A role is its accepted names. One that is not in the file, or is ambiguous, is left out: whether
+    it is needed is for the gates to say.
+    """
+    if not limits.checks:
+        return None
+    columns: dict[int, None] = {}
+    for accepted in roles:
+        with suppress(ChannelError):
+            column = find(accepted, raw.pnn, raw.pns)
+            if column is not None and kind_of(raw.pnn[column]) != "time":
+                columns[column] = None
+    return check_columns(raw, tuple(columns) or default_columns(raw), limits)
+
+
+def choose_events(
+    raw: RawEvents, report: QualityReport | None, limits: QualitySettings
+) -> tuple[RawEvents, RawEvents | None]:
+    """The events that are wanted measured, and the other choice; None where none is flagged."""
+    if report is None or not report.flagged():
+        return raw, None
+    kept = raw.keep(report.kept())
+    return (raw, kept) if limits.events == "keep" else (kept, raw)
 
 
 def default_columns(raw: RawEvents) -> tuple[int, ...]:

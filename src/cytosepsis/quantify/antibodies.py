@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ class AbcResult:
     # how much AB/C moves, as a fraction of it, where the gate is widened or narrowed, the more of
     # the two; None where that was not looked at
     gate_sensitivity: float | None = None
+    # of the cells, below and from the thresholds that the study states in AB/C; None without one
+    fraction_low: float | None = None
+    fraction_positive: float | None = None
 
 
 def quantify(
@@ -51,6 +55,7 @@ def quantify(
         return None
     assay = study.assay(sample.assay)
     assert assay.abc is not None, f"assay {assay.name} quantifies nothing"
+    pe_per_antibody = assay.abc.pe_per_antibody
     choice = choose_beads(sample, result, rack, study)
     found = NOT_FOUND not in result.flags
     flags = [*result.flags, *choice.flags]
@@ -66,6 +71,12 @@ def quantify(
         abc, low, high = _interval(
             choice.calibration, cells, assay.abc.pe_per_antibody, study.assay_cv
         )
+
+    def below(threshold: float | None) -> float | None:
+        if threshold is None or abc is None or choice.calibration is None:
+            return None
+        return share_below(cells, choice.calibration, threshold, pe_per_antibody)
+
     moved = None
     if abc is not None and choice.calibration:
         moved = _sensitivity(choice.calibration, cells, assay.abc.pe_per_antibody, abc)
@@ -85,7 +96,30 @@ def quantify(
         reason_code=reasons[0][0] if reasons else None,
         reason="; ".join(text for _, text in reasons) or None,
         gate_sensitivity=moved,
+        fraction_low=below(assay.abc.low),
+        fraction_positive=None if (share := below(assay.abc.positive)) is None else 1.0 - share,
     )
+
+
+def share_below(
+    cells: Quantified, calibration: Calibration, threshold: float, pe_per_antibody: float
+) -> float | None:
+    """Share of the cells that bind fewer antibodies than a threshold; None without cells.
+
+    The threshold is carried back through the bead line to an intensity, and the share read between
+    the cells' quantiles; it belongs to the upper side.
+    """
+    if not cells.quantiles or calibration.slope <= 0:
+        return None
+    log10 = math.log10(threshold * pe_per_antibody) * calibration.slope + calibration.intercept
+    intensity = 10.0**log10
+    ordered = cells.quantiles
+    at = bisect.bisect_left(ordered, intensity)
+    if at in (0, len(ordered)):
+        return float(at > 0)
+    step = ordered[at] - ordered[at - 1]
+    within = (intensity - ordered[at - 1]) / step if step > 0 else 0.0
+    return (at - 1 + within) / (len(ordered) - 1)
 
 
 def band_of(abc: float, cutoffs: Sequence[float]) -> str | None:

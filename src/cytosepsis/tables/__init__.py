@@ -14,6 +14,7 @@ from cytosepsis.protocol import Study
 from cytosepsis.sample import BeadRunResult, SampleOutcome
 from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
+from cytosepsis.tables.overrides import overrides_frame
 from cytosepsis.tables.patients import (
     gather_cohort,
     marker_values_frame,
@@ -58,6 +59,7 @@ def all_tables(
         "marker_values": marker_values_frame(cohort),
         "counts": counts_frame(readings),
         "unused": unused_frame(cohort),
+        "overrides": overrides_frame(study, readings, beads),
         "quality": quality_frame(readings),
         "quality_windows": quality_windows_frame(readings),
         "quality_bins": quality_bins_frame(readings),

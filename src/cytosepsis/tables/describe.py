@@ -69,9 +69,10 @@ one row per marker that it could have served.
 row has none. They are null, with the flag, between lysis methods or sites, unless the study sets
 `compare_across_lysis` or `compare_across_sites`; an empty cell is not another method.
 
-**Reviews.** The last `accept` or `reject` of a sample or bead run decides its `review`. Rejected
-samples stay in the tables and leave `patients` and `marker_values`; rejected bead runs give no
-AB/C. An accepted sample keeps its flags.
+**Reviews.** Decisions count in the order of their dates; `overrides` lists them all, with AB/C
+before and after. The last `accept` or `reject` of a sample or bead run decides its `review`.
+Rejected samples stay in the tables and leave `patients` and `marker_values`; rejected bead runs
+give no AB/C. An accepted sample keeps its flags.
 
 ## Codes of `unused`
 

@@ -1,8 +1,8 @@
-"""The declared columns of the tables on acquisition quality."""
+"""The declared columns of the tables on acquisition quality and on reviewers' decisions."""
 
 from __future__ import annotations
 
-from cytosepsis.tables.columns import Table, count, number, text
+from cytosepsis.tables.columns import Table, count, number, text, truth
 
 _SAMPLE_ID = text("sample_id", "The sample sheet's id of the acquisition.")
 _CHECK = text(
@@ -77,5 +77,23 @@ QUALITY_BINS = Table(
         number("events_per_second", "1/s", "Flow rate; null without a clock that moves."),
         text("channel", "The detector ($PnN)."),
         number("median", "a.u.", "Median of its events, linear, uncompensated."),
+    ),
+)
+
+OVERRIDES = Table(
+    "overrides",
+    "one decision of a reviewer",
+    "that of their dates, then the sheet's",
+    (
+        text("target", "The sample or bead run."),
+        text("action", "`accept`, `reject`, `gate` or `assign_beads`."),
+        text("parameters", "The action's parameters, as JSON."),
+        text("who", "Who decided."),
+        text("when", "When, as ISO date or date and time."),
+        text("why", "Why."),
+        truth("stands", "False: a later decision on the same thing stands instead."),
+        text("original_bead_run", "assign_beads: the run that would have been used."),
+        number("original_abc", "AB/C", "Of a sample: AB/C without what stands of its decisions."),
+        number("abc", "AB/C", "Of a sample: AB/C as it is."),
     ),
 )

@@ -169,6 +169,8 @@ def abc_frame(readings: Iterable[Reading]) -> pl.DataFrame:
             "n_saturated": [cells.n_saturated for _, _, cells in rows],
             "abc_gate_sensitivity": [abc.gate_sensitivity for _, abc, _ in rows],
             "gate_purity": [_of_gate(r, abc.population, "purity") for r, abc, _ in rows],
+            "fraction_low": [abc.fraction_low for _, abc, _ in rows],
+            "fraction_positive": [abc.fraction_positive for _, abc, _ in rows],
             "gate_overlap": [_of_gate(r, abc.population, "overlap") for r, abc, _ in rows],
             "abc_all_events": [r.abc_all_events for r, _, _ in rows],
             "abc_good_events": [r.abc_good_events for r, _, _ in rows],

@@ -14,7 +14,7 @@ from cytosepsis.tables.columns import moment as _moment
 from cytosepsis.tables.columns import number as _number
 from cytosepsis.tables.columns import text as _text
 from cytosepsis.tables.columns import truth as _truth
-from cytosepsis.tables.quality_schemas import QUALITY, QUALITY_BINS, QUALITY_WINDOWS
+from cytosepsis.tables.quality_schemas import OVERRIDES, QUALITY, QUALITY_BINS, QUALITY_WINDOWS
 
 _SAMPLE_ID = Column("sample_id", pl.String, "", "The sample sheet's id of the acquisition.")
 _PATIENT_ID = Column("patient_id", pl.String, "", "The patient or donor.")
@@ -267,14 +267,11 @@ ABC = Table(
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
         _number(
-            "abc_gate_sensitivity",
-            "fraction",
-            "How much AB/C moves where a found gate's border is moved out or in by 15 % of its "
-            "distance from the middle, the more of the two.",
+            "abc_gate_sensitivity", "fraction", "How far AB/C moves with a found border by 15 %."
         ),
-        _number(
-            "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
-        ),
+        _number("gate_purity", "fraction", "Share of a found cluster's events that are its own."),
+        _number("fraction_low", "fraction", "Cells below `abc.low`: M-MDSC of CD14+ monocytes."),
+        _number("fraction_positive", "fraction", "Cells from `abc.positive` on: HLA-DR+."),
         _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),
         _number("abc_all_events", "AB/C", "Had no event been left out for quality."),
         _number("abc_good_events", "AB/C", "Had all stretches that quality flags been left out."),
@@ -417,6 +414,7 @@ TABLES: dict[str, Table] = {
         MARKER_VALUES,
         COUNTS,
         UNUSED,
+        OVERRIDES,
         QUALITY,
         QUALITY_WINDOWS,
         QUALITY_BINS,
@@ -433,6 +431,7 @@ __all__ = [
     "INTENSITIES",
     "MARKER_VALUES",
     "MOMENT",
+    "OVERRIDES",
     "PATIENTS",
     "POPULATIONS",
     "QUALITY",
