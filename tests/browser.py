@@ -39,7 +39,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-_PATIENCE = 60.0  # seconds for one answer; a busy machine is slow
+_PATIENCE = 180.0  # seconds for one answer; a busy machine is slow
 
 
 class Browser:
