@@ -97,6 +97,8 @@ class Browser:
     def open(self, address: str) -> None:
         """Load an address and wait until it has been loaded."""
         self.ask("Page.navigate", url="about:blank")
+        # a second navigation while the first goes on is never answered
+        self.wait_for("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()
         self.ask("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
