@@ -14,6 +14,13 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET NUMBA_DISABLE_JIT NUMBA_BOUND
 
 run: $(READY)
 	.venv/bin/cytosepsis run sample_fcs --out results
+	@# what the statistics say: of a simulated cohort of tables, written anew each time
+	@rm -rf results_cohort
+	.venv/bin/cytosepsis simulate results_cohort/study --cohort 150
+	.venv/bin/cytosepsis run results_cohort/study --out results_cohort/tables
+	.venv/bin/cytosepsis biomarkers results_cohort/tables
+	.venv/bin/cytosepsis candidates results_cohort/tables
+	.venv/bin/cytosepsis exvivo results_cohort/tables
 
 # The kernels are tested three times: compiled (with everything else), compiled with bounds checks,
 # and as plain Python, where their lines can be counted.
@@ -41,7 +48,7 @@ lint: $(READY)
 	$(PY) -m mypy
 
 clean:
-	rm -rf .venv .venv-readers results site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	rm -rf .venv .venv-readers results results_cohort site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What builds packages comes first, from the same pins (FlowIO comes as source, for setuptools): so

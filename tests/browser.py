@@ -39,7 +39,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-_PATIENCE = 60.0  # seconds for one answer; a busy machine is slow
+_PATIENCE = 180.0  # seconds for one answer; a busy machine is slow
 
 
 class Browser:
@@ -153,12 +153,15 @@ class Browser:
         ]
 
     def complaints(self) -> list[str]:
-        """What the console said and which exceptions were thrown since `open`."""
+        """Errors and warnings of the console, exceptions and refusals since `open`."""
         return [
             json.dumps(event["params"])
             for event in self.events
-            if event["method"]
-            in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+            if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")
+            or (
+                event["method"] == "Runtime.consoleAPICalled"
+                and event["params"]["type"] in ("error", "warning", "assert")
+            )
         ]
 
     def dialogs(self) -> int:

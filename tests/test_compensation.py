@@ -11,7 +11,6 @@ from cytosepsis.compensation import (
     read_spillover_csv,
     spillover_from_keyword,
     spillover_of,
-    unmixed_column,
     unmixing,
     write_spillover_csv,
 )
@@ -125,15 +124,6 @@ def test_missing_and_doubled_detectors_are_all_named():
     assert "not in the file: A; more than once in the file: B" in str(caught.value)
     assert "The file's $PnN are B, B, C" in str(caught.value)
     assert caught.value.code == "compensation"
-
-
-def test_a_column_is_found_by_fluorochrome_then_by_detector():
-    named = Spillover(("FL1", "FL2"), ("FITC", "PE"), ((1.0, 0.1), (0.0, 1.0)))
-    assert unmixed_column(named, "PE") == unmixed_column(named, "FL2") == 1
-    assert unmixed_column(named, "APC") is None
-    spectral = Spillover(("A", "B", "C"), ("x", "y"), ((1.0, 0.5, 0.1), (0.0, 0.4, 1.0)))
-    assert unmixed_column(spectral, "A") is None
-    assert unmixed_column(spectral, "y") == 1
 
 
 # --- keywords

@@ -74,12 +74,44 @@ def test_a_disturbance_is_found_in_its_place(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("event", [1, 999, 1_000, 1_001])
+def test_a_gap_is_placed_wherever_it_lies_in_a_bin(event: int) -> None:
+    run = clean(1, 2_000)
+    seconds = run.seconds.copy()
+    seconds[event:] += 3.0
+    (window,) = of(cs.check_quality(replace(run, seconds=seconds).raw()), "rate").windows
+    assert (window.kind, window.first_event) == ("gap", event)
+    assert window.start_seconds == pytest.approx(seconds[event - 1], abs=0.05)
+    assert window.stop_seconds == pytest.approx(seconds[event], abs=0.05)
+
+
 def test_what_is_left_of_a_disturbed_file_passes() -> None:
     disturbed = INJECTIONS["back_flush"](clean(7, 20_000), np.random.default_rng(7))
     raw = disturbed.acquisition.raw()
     report = cs.check_quality(raw)
     again = cs.check_quality(raw.keep(report.kept()))
     assert again.n_events == 20_000 - report.mask().sum()
+    assert not again.mask().any()
+
+
+# --- real files
+
+
+def test_real_files_that_look_undisturbed_lose_less_than_a_hundredth(corpus: Path) -> None:
+    from quality import CLEAN_FILES
+
+    for name in CLEAN_FILES:
+        report = cs.check_quality(cs.read_fcs(corpus / name))
+        assert report.mask().mean() <= 0.01, name
+        assert report.verdict == "pass", name
+
+
+def test_what_peacoqc_removes_of_its_example_is_found(corpus: Path) -> None:
+    report = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111.fcs"))
+    removed = np.loadtxt(corpus / "PeacoQC" / "111_kept.csv") == 0
+    mask = report.mask()
+    assert (mask & removed).sum() / (mask | removed).sum() >= 0.5
+    again = cs.check_quality(cs.read_fcs(corpus / "PeacoQC" / "111_QC.fcs"))
     assert not again.mask().any()
 
 

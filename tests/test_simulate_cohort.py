@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from cytosepsis.analysis.cohort import cohort_frames
+from cytosepsis.anonymize import anonymize_study
 from cytosepsis.config import check_study, load_study
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from hand_made import rows
@@ -38,6 +40,23 @@ def test_verdicts_are_those_that_were_built_in(tmp_path: Path, seed: int) -> Non
     # Hydrocortisone for the shock is there, and excludes no one.
     shock = made.cohort.filter("shock_steroids")
     assert (shock["verdict"] == "include").any()
+
+
+def test_a_copy_without_identities_has_the_same_verdicts(tmp_path: Path) -> None:
+    settings = SimulationSettings(patients=14, healthy=0, events=40, bead_events=40)
+    simulate_study(tmp_path / "study", settings)
+    sheet = tmp_path / "study" / "clinical.csv"
+    sheet.write_text(sheet.read_text().replace(",lung,", ",lung of Mr Dupont,"), encoding="utf-8")
+    original = load_study(tmp_path / "study")
+    anonymize_study(original, tmp_path / "copy", shift_days=-1234)
+    copied = load_study(tmp_path / "copy")
+    before, after = (cohort_frames(s, NO_VISITS).cohort for s in (original, copied))
+    same = ["verdict", "failed_rules", "unknown_rules", "steroid_daily_mg", "steroid_cumulative_mg"]
+    same += ["shock_steroids", "neutrophils", "age"]
+    assert_frame_equal(before.select(same), after.select(same))
+    assert {"include", "exclude", "unknown"} == set(after["verdict"])
+    text = (tmp_path / "copy" / "clinical.csv").read_text(encoding="utf-8")
+    assert "Dupont" not in text
 
 
 def test_reactivations_come_in_intensive_care_and_add_no_file(tmp_path: Path) -> None:

@@ -92,15 +92,6 @@ def unmixing(spillover: Spillover) -> NDArray[np.float64]:
     return np.asarray(weights, dtype=np.float64)
 
 
-def unmixed_column(spillover: Spillover, name: str) -> int | None:
-    """Column of `unmixing` that holds a fluorochrome, or a square matrix's detector; else None."""
-    if name in spillover.fluorochromes:
-        return spillover.fluorochromes.index(name)
-    if spillover.is_square and name in spillover.detectors:
-        return spillover.detectors.index(name)
-    return None
-
-
 def match_detectors(spillover: Spillover, pnn: Sequence[str]) -> tuple[int, ...]:
     """Index in `pnn` of each detector of the matrix: all of them, each exactly once.
 

@@ -128,7 +128,8 @@ def picture_frames(study: Study, journal: Journal, works: Sequence[Work]) -> Ite
 
     samples = [work for work in works if work.kind == "sample"]
     beads = [work for work in works if work.kind == "beads"]
-    for first in range(0, len(samples), _SAMPLES_TOGETHER):
+    # one part at least: a study of measurements alone has the table, without rows
+    for first in range(0, max(1, len(samples)), _SAMPLES_TOGETHER):
         some, _ = outcomes_of(journal, samples[first : first + _SAMPLES_TOGETHER])
         last = first + _SAMPLES_TOGETHER >= len(samples)
         yield densities_frame(study, some, outcomes_of(journal, beads)[1] if last else ())

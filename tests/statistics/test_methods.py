@@ -426,6 +426,8 @@ def test_what_has_no_maximum_has_no_hazard_ratio() -> None:
     nobody = RiskSets(np.zeros((0, 3)), np.zeros((0, 3), bool))
     assert fit_weighted_cox(nobody, np.arange(3.0)[:, None]) is None
     assert log_rank(time, np.ones(10, bool), np.zeros(10, np.int64)) is None
+    apart = log_rank(np.array([1.0, 2, 5, 6]), np.arange(4) > 1, np.array([0, 0, 1, 1]))
+    assert apart is None  # one group has left before the first event
     assert len(kaplan_meier(np.zeros(0), np.zeros(0, bool)).times) == 0
     assert len(cumulative_incidence(np.zeros(0), np.zeros(0, np.int64)).times) == 0
     assert len(cumulative_incidence(time, np.zeros(10, np.int64)).times) == 0

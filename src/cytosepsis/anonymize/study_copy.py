@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cytosepsis import answers
 from cytosepsis.anonymize.fcs_copy import (
     BUILT_IN,
     Replaced,
@@ -30,9 +31,10 @@ from cytosepsis.anonymize.fcs_copy import (
 )
 from cytosepsis.anonymize.plan_copy import copy_matrix, copy_plan
 from cytosepsis.anonymize.toml_text import toml_text
+from cytosepsis.cohort_rules import RULES
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.fcs import read_fcs
-from cytosepsis.protocol import BeadRun, Sample, Study, instant
+from cytosepsis.protocol import BeadRun, Exposure, Sample, Study, instant
 
 # Columns of a sample that say something of the method and nothing of a person.
 _CARRIED = (
@@ -73,6 +75,7 @@ class _Copy:
         self.sites = _Names("site", "SITE")
         self.draws = _Names("draw_id", "D")
         self.reviewers = _Names("reviewer", "R")
+        self.episodes = _Names("episode_id", "E")
         self.files: list[tuple[str, str, str]] = []
         self.left_out: list[str] = []
 
@@ -162,14 +165,30 @@ class _Copy:
                 ),
                 "age": patient.age,
                 "group": patient.group,
+                "icu_admission": self.moment(patient.icu_admission, has_time=False),
+                "extracorporeal_date": self.moment(patient.extracorporeal_date, has_time=False),
                 **{
                     name: value
                     for name, value in patient.values
                     if name in kept or name.endswith("_day")
                 },
+                **self.criteria(dict(patient.values)),
             }
             for patient in self.study.patients
         ]
+
+    def criteria(self, cells: Mapping[str, str | None]) -> Row:
+        """What the cohort's rules read: answers, numbers and states, but no words of a person."""
+        read = [*(c for rule in RULES for c in rule.columns)]
+        read += [rule.column for rule in self.study.cohort.own]
+        kept: Row = {name: cells[name] for name in read if _is_coded(cells.get(name))}
+        site = cells.get("infection_site")
+        if site is not None and site.casefold() not in {*answers.NO, "none", "unknown"}:
+            kept["infection_site"] = "yes"
+        if cells.get("episode_id"):
+            kept["episode_id"] = self.episodes.of(cells["episode_id"])
+        # Columns that a rule of the study names must be there.
+        return dict.fromkeys(rule.column for rule in self.study.cohort.own) | kept
 
     def measurement_rows(self) -> list[Row]:
         return [
@@ -191,8 +210,10 @@ class _Copy:
                 "drug": e.drug,
                 "dose": e.dose,
                 "unit": e.unit,
-                "start": self.moment(e.start),
-                "stop": self.moment(e.stop),
+                # By calendar day, as the rules count them.
+                "start": self.moment(e.start, has_time=False),
+                "stop": self.moment(e.stop, has_time=False),
+                "route": _route(e, self.study),
             }
             for e in self.study.exposures
         ]
@@ -296,6 +317,24 @@ def _check_names(study: Study, folder: Path) -> None:
                 "Rename what bears it (a population, a marker, a lot) in the original.",
                 code="anonymize",
             )
+
+
+def _is_coded(cell: str | None) -> bool:
+    """Whether a cell of the clinical sheet is an answer, a number or a known state."""
+    if cell is None:
+        return False
+    states = {"none", "unknown", "solid", "blood", "active", "treated", "remission"}
+    return (
+        answers.yes_or_no(cell) is not None
+        or answers.number(cell) is not None
+        or cell.casefold() in states
+    )
+
+
+def _route(exposure: Exposure, study: Study) -> str | None:
+    """A route that decides whether a course counts; other words are left out."""
+    route = (dict(exposure.extra).get("route") or "").strip().casefold()
+    return route if route in study.cohort.local_routes else None
 
 
 def _either(name: str | None, samples: _Names, runs: _Names) -> str | None:

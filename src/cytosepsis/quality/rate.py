@@ -21,6 +21,7 @@ _GAP_TICKS = 5  # steps of the clock that a gap is longer than
 _FEWEST_BINS = 10
 _NEIGHBOURHOOD = 0.3  # of all bins, on either side: what a stretch's usual rate is taken from
 _LARGE = 0.25  # of events and of time: a stretch of that size is no disturbance
+_SMALL = 0.10  # the same: a stretch of less is no change of the rate
 _CHANCE = 12.0  # a gap is expected once in e**12 files by chance
 _MOST_RESTARTS = 5  # more: the file is out of order
 _DISORDER = 0.01  # fraction of events before which the clock fell
@@ -133,6 +134,8 @@ def _gaps(trace: Trace, clock: Clock, settings: QualitySettings) -> list[Window]
 def _before_gap(trace: Trace, clock: Clock, number: int, event: int) -> float:
     """When a gap began: the rest of its bin's time is shared out over the bin's events."""
     first, stop = int(trace.edges[number]), int(trace.edges[number + 1])
+    if event == first and clock.n_restarts == 0:  # the bin begins where the gap ends
+        return float(clock.start[number] - clock.gap[number])
     rest = float(clock.elapsed[number] - clock.gap[number])
     return float(clock.start[number]) + rest * max(event - first - 1, 0) / max(stop - first - 1, 1)
 
@@ -208,6 +211,9 @@ def _runs(
                 series.n_events[inside].sum() / trace.n_events,
                 series.seconds[inside].sum() / series.seconds.sum(),
             )
+            if kind == "rate_step" and share < _SMALL:  # its neighbourhood is as fast
+                first = last + 1
+                continue
             if share > _LARGE:
                 kind = "rate_step"
             size = max(sizes[first : last + 1], key=lambda ratio: abs(math.log(ratio)))

@@ -27,6 +27,7 @@ _SURE = 4.0  # standard errors that a segment's level has to differ by, beside t
 _LEAST_BINS = 2  # in a stretch: one bin alone may have another mix of cells by chance
 _DRIFT = 2.0  # limits that a drift is at least large: clean files wander by up to 1.7
 _SLOW = 0.15  # part of the file in which the middle three fifths of a drift are made; more: a drift
+_MANY = 100  # bins, of which change points alone tell that there is no drift
 _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 
 Floats = NDArray[np.float64]
@@ -212,6 +213,8 @@ def _drift(series: _Series, limit: float) -> _Run | None:
     end are where a straight line through these two times reaches its ends.
     """
     n = len(series.levels)
+    if n >= _MANY and len(series.starts) < 3:  # a drift of that size is cut more often
+        return None
     width = max(4, n // 10) // 2 * 2 + 1
     padded = np.pad(series.levels, ((width // 2, width // 2), (0, 0)), mode="reflect")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)

@@ -41,7 +41,10 @@ def courses_page(site: Site, source: Source, cutoffs: Mapping[str, Sequence[floa
     used = {assays.get((row["sample_id"] or "").split(";")[0]) for row in rows}
     lines = sorted({c for assay, found in cutoffs.items() if assay in used for c in found})
     script, place = components(_plot(rows, lines), wrap_script=False)
-    scripts = [*Resources(mode="inline", log_level="error").js_raw, script]
+    # An id may hold what would end the element; in a string of the script this is the same text.
+    script = script.replace("</", "<\\/").replace("<!--", "<\\!--")
+    library = Resources(mode="inline", components=["bokeh"], log_level="error")
+    scripts = [*library.js_raw, script]
     return render(
         "courses.html",
         site=site,
@@ -69,6 +72,7 @@ def _plot(rows: Sequence[Row], cutoffs: Sequence[float]) -> Plot:
         tools="box_zoom,wheel_zoom,pan,reset",
         toolbar_location="above",
     )
+    plot.toolbar.logo = None  # it leads out of the report
     for cutoff in cutoffs:
         plot.hspan(y=cutoff, line_dash="dotted", line_color=BLACK)
     by_patient: dict[str, list[Row]] = {}
@@ -96,6 +100,7 @@ def _plot(rows: Sequence[Row], cutoffs: Sequence[float]) -> Plot:
                     legend_label=status,
                 )
             )
+    plot.add_layout(plot.legend[0], "right")
     said = ("patient_id", "timepoint", "day", "abc", "interval", "band", "status", "flags")
     plot.add_tools(HoverTool(renderers=points, tooltips=[(name, f"@{name}") for name in said]))
     return plot

@@ -19,6 +19,7 @@ _MAX_CHANNELS = 10  # drawn of one file: the doubtful ones first
 _ROW = 0.72  # inches that one channel takes
 _PIXELS = 96  # CSS pixels to an inch
 _FIRST = "quality.html"
+_MAX_CHECKS = 12_000  # rows of the first page's table; the file has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +112,18 @@ def time_plot(name: str, rows: QualityRows) -> Shown:
     n = len(shown) + 1
     height = n * _ROW + 0.55
     figure = new_figure(7.4, height)
+    drawn: list[Axes] = []
     for place, channel in enumerate([None, *shown]):
         bottom = (0.45 + (n - 1 - place) * _ROW) / height
         axes = figure.add_axes((0.17, bottom, 0.81, (_ROW - 0.14) / height))
         found = channels[shown[0]] if channel is None else channels[channel]
         _draw(axes, found, [w for w in windows if w["channel"] == channel], channel)
-        if place < n - 1:
-            axes.set_xticklabels([])
+        drawn.append(axes)
+    ends = [axes.get_xlim() for axes in drawn]
+    for place, axes in enumerate(drawn):
+        axes.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
+        axes.tick_params(labelbottom=place == n - 1)
+        axes.set_xlabel(axes.get_xlabel() if place == n - 1 else "")
     left = len(channels) - len(shown)
     more = f" {left} further channels are not drawn." if left else ""
     alt = (
@@ -160,10 +166,19 @@ def _ends(window: Row, *, clock: bool) -> tuple[float | None, float | None]:
     return window["first_event"], window["first_event"] + window["n_events"]
 
 
+def _shown(checks: Sequence[Row]) -> Sequence[Row]:
+    """All checks, or of very many those that did not pass: a page stays below a few megabytes."""
+    if len(checks) <= _MAX_CHECKS:
+        return checks
+    return [row for row in checks if row["verdict"] != "pass"][:_MAX_CHECKS]
+
+
 def _grid(site: Site, checks: Sequence[Row]) -> Grid:
     return Grid(
         name="checks",
-        caption="Checks of every acquisition",
+        caption="Checks of every acquisition"
+        if len(checks) <= _MAX_CHECKS
+        else "Checks that did not pass",
         heads=(
             Head("Sample", "link"),
             Head("Check", choose=True),
@@ -189,7 +204,7 @@ def _grid(site: Site, checks: Sequence[Row]) -> Grid:
                 row["n_windows"],
                 row["status"],
             )
-            for row in checks
+            for row in _shown(checks)
         ],
         file="quality.csv",
         search="Sample",

@@ -101,7 +101,7 @@ def _blocks(patient: PatientRows, study: str) -> list[_Block]:
             box = (0.12, (top - 2.75) / height, 0.7, 2.35 / height)
             draw_trajectory(figure.add_axes(box), trajectory)
 
-        blocks.append(_Block(3.0, draw))
+        blocks.append(_Block(3.35, draw))
     blocks += [_words([_visit(row)]) for row in patient.visits]
     for row in patient.samples:
         blocks += _sample(patient, row)

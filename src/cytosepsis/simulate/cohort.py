@@ -248,7 +248,7 @@ covariates = ["age"]
 logged = ["mhladr", "ferritin"]
 directions = {{ mhladr = "lower" }}
 cutoffs = {{ mhladr = [5000, 8000] }}
-outcomes = ["icu_infection", "death"]
+outcomes = ["icu_infection"]
 
 [candidates.gm_csf]
 preset = "grid"

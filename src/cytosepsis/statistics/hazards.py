@@ -101,17 +101,17 @@ def hazard_ratio(log_ratio: float, error: float, level: float = 0.95) -> HazardR
 def log_rank(
     time: Numbers, events: NDArray[np.bool_], groups: Strata, strata: Strata | None = None
 ) -> float | None:
-    """p of equal hazards in the groups; None of one group or no event."""
+    """p of equal hazards in the groups; None where they are never at risk of an event together."""
     if len(np.unique(groups)) < 2 or not events.any():
         return None
     from statsmodels.duration.survfunc import survdiff
 
     status = events.astype(np.int64)
-    _, p_value = (
-        survdiff(time, status, groups)
-        if strata is None
-        else survdiff(time, status, groups, strata=strata)
-    )
+    more = {} if strata is None else {"strata": strata}
+    try:
+        _, p_value = survdiff(time, status, groups, **more)
+    except np.linalg.LinAlgError:  # one group has left before the first event
+        return None
     return float(p_value)
 
 

@@ -267,14 +267,9 @@ ABC = Table(
         _STATISTIC,
         _count("n_saturated", "Cells in the detector's top value.", "cells"),
         _number(
-            "abc_gate_sensitivity",
-            "fraction",
-            "How much AB/C moves where a found gate's border is moved out or in by 15 % of its "
-            "distance from the middle, the more of the two.",
+            "abc_gate_sensitivity", "fraction", "How far AB/C moves with a found border by 15 %."
         ),
-        _number(
-            "gate_purity", "fraction", "Share of the events of a found cluster that are its own."
-        ),
+        _number("gate_purity", "fraction", "Share of a found cluster's events that are its own."),
         _number("fraction_low", "fraction", "Cells below `abc.low`: M-MDSC of CD14+ monocytes."),
         _number("fraction_positive", "fraction", "Cells from `abc.positive` on: HLA-DR+."),
         _number("gate_overlap", "fraction", "Share that belongs to the nearest neighbour."),

@@ -186,6 +186,8 @@
 
   const grids = [...document.querySelectorAll("section.grid")].map((section) => new Grid(section));
   window.addEventListener("hashchange", () => grids.forEach((grid) => { grid.fromAddress(); grid.refilter(); }));
+  // what is folded on the screen is wanted on paper
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
   window.addEventListener("beforeprint", () => grids.forEach((grid) => { grid.all = true; grid.draw(); }));
   window.addEventListener("afterprint", () => grids.forEach((grid) => { grid.all = false; grid.draw(); }));
 
