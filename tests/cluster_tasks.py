@@ -15,4 +15,8 @@ def perform(task: tuple[str, int]) -> object:
             os._exit(n)
         case ("sleep", n):
             time.sleep(n)
+        case ("memory", _):
+            import resource
+
+            return resource.getrlimit(resource.RLIMIT_DATA)[0]
     return None

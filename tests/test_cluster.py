@@ -70,7 +70,7 @@ class Cluster:
 
     def add_worker(self, n: int) -> subprocess.Popen[bytes]:
         options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--name", str(n)]
-        local = ["--local-directory", str(self.folder)]
+        local = ["--local-directory", str(self.folder), "--memory-limit", "1500MB"]
         process = start("worker", self.address, *options, *local, log=self.log(n), **self.more)
         self.processes.append(process)
         return process
@@ -116,6 +116,13 @@ def test_a_task_that_hangs_is_ended_there(cluster: Cluster) -> None:
     got = found(cluster, [("sleep", 600), ("double", 1)], work(1.0))
     assert got[0].timed_out
     assert got[1].value == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_process_takes_no_more_memory_than_its_dask_worker_may(cluster: Cluster) -> None:
+    limit = found(cluster, [("memory", 0)], work())[0].value
+    assert isinstance(limit, int)
+    assert (1 << 30) <= limit <= 1_500_000_000
 
 
 def test_a_worker_with_other_code_is_refused(cluster: Cluster) -> None:

@@ -73,7 +73,7 @@ def test_a_group_of_few_is_not_chosen() -> None:
 
 
 def test_equal_seeds_give_equal_groups_and_rows_may_come_in_any_order() -> None:
-    values, _ = simulated(3)
+    values, _ = simulated(3, n=45)
     first, again = group_courses(values, QUICK), group_courses(values, QUICK)
     assert np.array_equal(first.chosen.labels, again.chosen.labels)
     assert [n.stability for n in first.numbers] == [n.stability for n in again.numbers]

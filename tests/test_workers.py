@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from cytosepsis.workers import Allowance, Pool, Reply, WorkerError, frames, memory_for_each
+from cytosepsis.workers import (
+    Allowance,
+    Pool,
+    Reply,
+    WorkerError,
+    _limits_of_group,
+    frames,
+    memory_for_each,
+)
 
 
 def perform(task: tuple[str, int]) -> object:
@@ -185,3 +193,14 @@ def test_what_a_process_leaves_is_said_without_what_it_read() -> None:
         "Current thread 0x00007f (most recent call first):",
         '  File "cytosepsis/fcs.py", line 7 in read',
     ]
+
+
+def test_the_limits_of_a_job_within_a_machine_are_found(tmp_path: Path) -> None:
+    membership = tmp_path / "cgroup"
+    membership.write_text("0::/system.slice/job_7\n")
+    found = list(_limits_of_group(tmp_path / "fs", membership))
+    job = tmp_path / "fs" / "system.slice" / "job_7"
+    places = [job, job.parent, tmp_path / "fs"]
+    assert found[1:] == [place / "memory.max" for place in places]
+    gone = list(_limits_of_group(tmp_path / "fs", tmp_path / "none"))
+    assert gone[1:] == [tmp_path / "fs" / "memory.max"]

@@ -104,8 +104,7 @@ class _Workers(threading.local):
             refusal = _refusal(work)
             if refusal is not None:
                 return refusal
-            memory = memory_for_each(os.cpu_count() or 1)
-            worker = Worker(work.target, Allowance(work.timeout_seconds, memory))
+            worker = Worker(work.target, Allowance(work.timeout_seconds, _memory_of_thread()))
             worker.wait_until_ready()
             self._worker, self._work = worker, work
         return self._worker
@@ -117,6 +116,24 @@ class _Workers(threading.local):
 
 
 _workers = _Workers()
+
+
+def _memory_of_thread() -> int | None:
+    """Bytes that the process of one thread of this Dask worker may take.
+
+    Dask's limit is that of the whole worker (a job's share of its machine), where it has one.
+    """
+    from distributed import get_worker
+
+    shares = [memory_for_each(os.cpu_count() or 1)]
+    try:
+        worker = get_worker()
+        limit = worker.memory_manager.memory_limit
+        shares.append(int(limit / worker.state.nthreads) if limit else None)
+    except (AttributeError, ValueError):  # not in a Dask worker, or one of another version
+        pass
+    known = [share for share in shares if share is not None]
+    return min(known) if known else None
 
 
 def _refusal(work: Work) -> str | None:

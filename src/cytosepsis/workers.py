@@ -86,16 +86,34 @@ def memory_for_each(workers: int) -> int | None:
 
 
 def _machine_memory() -> int | None:
-    """Bytes of memory of this machine, or of the container that this process runs in."""
+    """Bytes of memory of this machine, or of the container or job that this process runs in."""
     if not sys.platform.startswith("linux"):
         return None
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for limit in _limits_of_group(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")):
         try:
-            total = min(total, int(Path(limit).read_text(encoding="ascii")))
+            total = min(total, int(limit.read_text(encoding="ascii")))
         except (OSError, ValueError):  # no such group, or no limit ("max")
             continue
     return total
+
+
+def _limits_of_group(root: Path, membership: Path) -> Iterator[Path]:
+    """Where the limits of the process's control group and of all groups around it stand.
+
+    A scheduler such as SLURM limits a job by a group of its own, below that of the machine.
+    """
+    yield root / "memory" / "memory.limit_in_bytes"
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    group = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    folder = root / group.strip("/")
+    yield folder / "memory.max"
+    for around in folder.parents:
+        if around.is_relative_to(root):
+            yield around / "memory.max"
 
 
 class Pool:

@@ -84,8 +84,10 @@ def analyze_endotypes(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[
     marker = _marker(study)
     windows = list(rules.timepoints or (window.name for window in study.windows))
     wide = _wide(tables["marker_values"], tables["cohort"], marker, windows)
-    matrix = wide.select(windows).to_numpy().astype(np.float64) if windows else np.empty((0, 0))
-    counted = np.sum(~np.isnan(matrix), axis=1) if windows else np.zeros(wide.height, dtype=int)
+    matrix = np.empty((wide.height, 0))
+    if windows:
+        matrix = wide.select(windows).to_numpy().astype(np.float64)
+    counted = np.sum(~np.isnan(matrix), axis=1)
     analysed = wide["analysed"].to_numpy().astype(bool)
     enough = analysed & (counted >= max(rules.min_values, 1))
     used = matrix[enough]

@@ -249,6 +249,8 @@ logged = ["mhladr", "ferritin"]
 directions = {{ mhladr = "lower" }}
 cutoffs = {{ mhladr = [5000, 8000] }}
 outcomes = ["icu_infection"]
+resamples = 400                    # fewer than by default, to be quick
+model_resamples = 100
 
 [candidates.gm_csf]
 preset = "grid"
