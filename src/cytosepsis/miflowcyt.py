@@ -400,12 +400,10 @@ def _statistics(results: Results | None) -> Item:
 def _boundaries(study: Study, results: Results | None) -> Item:
     """Gates that were found or placed in single samples; those of the plan stand in 4.4.1."""
     name = "Gate boundaries"
-    has_table = results is not None and "gates" in results.tables
-    counts = (
-        results.table("gates").group_by("path", "gate_status", maintain_order=True).len()
-        if results is not None and has_table
-        else pl.DataFrame()
-    )
+    counts = pl.DataFrame()
+    if results is not None and "gates" in results.tables:
+        gates = results.table("gates")
+        counts = gates.group_by("path", "gate_status", maintain_order=True).len()
     if counts.is_empty():
         driven = any(plan.data_driven for _, plan in _plans(study))
         fixed = "Those of 4.4.1 hold for every sample."
@@ -426,11 +424,8 @@ def _counted(values: Iterable[str]) -> str:
     counts = Counter(value for value in values if value)
     if len(counts) <= 1:
         return next(iter(counts), "")
-    return ", ".join(f"{value} ({n}×)" for value, n in sorted(counts.items(), key=_frequency))
-
-
-def _frequency(pair: tuple[str, int]) -> tuple[int, str]:
-    return -pair[1], pair[0]
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{value} ({n}×)" for value, n in ordered)
 
 
 def _number(value: float | None) -> str:

@@ -41,8 +41,10 @@ ENDOTYPE_PROFILES = Table(
         Column("n_patients", pl.Int64, "patients", "In the group."),
         Column("n_values", pl.Int64, "values", "Of the group at this window."),
         Column("geometric_mean", pl.Float64, "unit", "Centre of the group, by the mixture."),
-        Column("low", pl.Float64, "unit", "95 % of the group's patients lie above this end…"),
-        Column("high", pl.Float64, "unit", "…and below this one: mean ± 1.96 SD on log10."),
+        Column(
+            "low", pl.Float64, "unit", "95 % of the group's patients lie between this and `high`."
+        ),
+        Column("high", pl.Float64, "unit", "The upper end; both are mean ± 1.96 SD on log10."),
     ),
 )
 

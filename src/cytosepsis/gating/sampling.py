@@ -11,9 +11,9 @@ from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.row_form import RowForm, walk_blocks
 from cytosepsis.kernels.rows import row_digests
 
-# Enough that 0.3 % of them, the rarest monocytes that are asked for, are some 400 cells; and so
+# Enough that 0.3 % of them, the rarest monocytes that are asked for, are some 200 cells; and so
 # few that finding the gates of a file of millions costs no more memory than of this.
-MOST_EVENTS = 2**17
+MOST_EVENTS = 2**16
 _UNEVEN = 0.1  # of the wanted number: where rows repeat, equal ones are taken or left together
 
 
