@@ -200,6 +200,10 @@ def test_a_planted_marker_is_found_and_every_table_is_filled() -> None:
     point = one(frames, "cutoffs")
     assert point["true_positives"] + point["false_negatives"] == 30
     assert point["called"] == "from"
+    curve = frames["roc"].filter(pl.col("marker") == "m", pl.col("timepoint") == "D3-4")
+    under = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    assert under == pytest.approx(row["auc"])
+    assert curve["threshold"][0] is None  # nobody is called
     assert frames["curves"]["kind"].unique().to_list() == ["incidence"]
     courses = frames["marker_courses"].filter(pl.col("marker") == "m")
     event = courses.filter(pl.col("term") == "event").to_dicts()[0]
@@ -233,6 +237,7 @@ def test_sites_are_strata() -> None:
     assert one_row["mann_whitney_method"] == "van Elteren"
     assert other["auc"] == pytest.approx(one_row["auc"])
     assert apart["cutoffs"].filter(pl.col("timepoint") == "D3-4")["stratum"].to_list() == ["A", "B"]
+    assert apart["roc"]["stratum"].unique(maintain_order=True).to_list() == ["A", "B"]
     together = study(patients, plan, compare_across_sites=True)
     assert one(biomarker_frames(together, tables(values, samples)))["n_strata"] == 1
 

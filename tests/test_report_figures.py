@@ -99,6 +99,15 @@ def test_operating_points_curves_and_pairs() -> None:
     point = {"sensitivity": 0.75, "specificity": 0.6, "called": "below", "cutoff": 8000.0}
     (shown,) = outcome_figures.operating_points([question | ends | point | {"stratum": ""}])
     assert "below 8,000: sensitivity 0.75, specificity 0.6" in shown.alt
+    corners = [
+        question
+        | {"role": role, "stratum": "", "marker": marker, "threshold": None}
+        | {"false_positive_rate": x, "true_positive_rate": y}
+        for marker, role in (("k", "exploratory"), ("m", "primary"))
+        for x, y in ((0.0, 0.0), (0.2, 0.7), (1.0, 1.0))
+    ]
+    (shown,) = outcome_figures.roc_curves(corners)
+    assert shown.alt.startswith("ROC curves, D1 · death: m, k.")  # the declared one first
     steps = [
         question
         | {"group": group, "cutoff": 8000.0, "kind": "incidence", "day": day, "share": share}

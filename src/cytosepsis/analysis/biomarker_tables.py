@@ -164,6 +164,24 @@ CUTOFFS = Table(
     ),
 )
 
+ROC = Table(
+    "roc",
+    "marker × timepoint × outcome × stratum × corner of the ROC curve",
+    "that of `biomarkers`, then strata, from the strictest threshold to the mildest",
+    (
+        *QUESTION,
+        _ROLE,
+        _text("stratum", "Site and lysis method; empty where the study has one."),
+        _number(
+            "threshold",
+            "unit",
+            "Called are values at it and beyond, in the marker's direction; null: nobody is.",
+        ),
+        _number("false_positive_rate", "fraction", "1 − specificity."),
+        _number("true_positive_rate", "fraction", "Sensitivity."),
+    ),
+)
+
 COMPARISONS = Table(
     "comparisons",
     "two markers × timepoint × outcome, on the patients who have both",
@@ -270,6 +288,7 @@ TABLES = (
     EXCLUSIONS,
     HAZARDS,
     CUTOFFS,
+    ROC,
     COMPARISONS,
     RANKING,
     CURVES,

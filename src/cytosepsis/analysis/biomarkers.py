@@ -10,7 +10,7 @@ import polars as pl
 
 from cytosepsis.analysis import biomarker_tables as declared
 from cytosepsis.analysis.biomarker_cells import ROLES, Cell, cells_of, excluded
-from cytosepsis.analysis.discrimination import biomarker_row, cutoff_rows
+from cytosepsis.analysis.discrimination import biomarker_row, cutoff_rows, roc_rows
 from cytosepsis.analysis.marker_courses import course_rows
 from cytosepsis.analysis.marker_pairs import combination_rows, comparison_rows, ranking_rows
 from cytosepsis.analysis.time_to_event import curve_rows, hazard_rows
@@ -32,6 +32,7 @@ def biomarker_frames(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[s
         "exclusions": [row for cell in cells for row in _exclusions(cell)],
         "hazards": [row for cell in cells for row in hazard_rows(cell, plan)],
         "cutoffs": [row for cell in cells for row in cutoff_rows(cell, plan)],
+        "roc": [row for cell in cells for row in roc_rows(cell, plan)],
         "comparisons": comparison_rows(cells, plan),
         "ranking": ranking_rows(cells, plan),
         "curves": [row for cell in primary for row in curve_rows(cell)],

@@ -1,4 +1,4 @@
-"""How well a marker tells who will have the event: one row of `biomarkers`, rows of `cutoffs`."""
+"""How well a marker tells who will have the event: rows of `biomarkers`, `cutoffs` and `roc`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cytosepsis.analysis.biomarker_cells import UNKNOWN, Cell, n_of, strata_of
 from cytosepsis.analysis.episodes import NOT_AT_RISK
 from cytosepsis.analysis_plan import AnalysisPlan
-from cytosepsis.statistics.auc import area
+from cytosepsis.statistics.auc import area, roc_points
 from cytosepsis.statistics.logistic import fit_logistic, is_separated
 from cytosepsis.statistics.two_groups import rank_sum
 from cytosepsis.statistics.youden import operating_point, youden_cutoff
@@ -113,6 +113,36 @@ def cutoff_rows(cell: Cell, plan: AnalysisPlan) -> list[Row]:
             ):
                 row |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
             rows.append(row)
+    return rows
+
+
+def roc_rows(cell: Cell, plan: AnalysisPlan) -> list[Row]:
+    """Rows of `roc`: the curve in each stratum that has both classes; none without an AUC."""
+    known = cell.known
+    values, events = known["value"].to_numpy(), known["event"].to_numpy().astype(bool)
+    if reason_of(cell, values, events, plan) is not None:
+        return []
+    rows: list[Row] = []
+    for stratum in sorted(known["stratum"].unique()):
+        inside = (known["stratum"] == stratum).to_numpy()
+        if events[inside].all() or not events[inside].any():
+            continue
+        thresholds, false, true = roc_points(signed(cell, values[inside]), events[inside])
+        rows.extend(
+            {
+                "marker": cell.question.marker,
+                "timepoint": cell.question.timepoint,
+                "outcome": cell.question.outcome,
+                "role": cell.role,
+                "stratum": stratum,
+                "threshold": threshold,
+                "false_positive_rate": x,
+                "true_positive_rate": y,
+            }
+            for threshold, x, y in zip(
+                signed(cell, thresholds).tolist(), false.tolist(), true.tolist(), strict=True
+            )
+        )
     return rows
 
 

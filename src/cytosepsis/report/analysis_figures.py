@@ -155,6 +155,7 @@ _FIGURES: dict[str, Callable[[Sequence[Row]], list[Shown]]] = {
     "biomarkers": outcome_figures.auc_forest,
     "hazards": outcome_figures.hazard_forest,
     "cutoffs": outcome_figures.operating_points,
+    "roc": outcome_figures.roc_curves,
     "curves": outcome_figures.time_curves,
     "exvivo_effects": outcome_figures.paired_wells,
 }

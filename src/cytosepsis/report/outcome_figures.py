@@ -181,6 +181,45 @@ def _operating(title: str, points: Sequence[Row]) -> Shown:
     return Shown(svg_uri(figure), f"Operating points of {title}. {words}.", 317, 298)
 
 
+def roc_curves(rows: Sequence[Row]) -> list[Shown]:
+    """ROC curves of each timepoint and outcome, declared questions first; few markers each."""
+    shown = []
+    roles = ("primary", "family", "exploratory")
+    for key, found in grouped(rows, "timepoint", "outcome", "stratum").items():
+        curves = sorted(
+            grouped(found, "marker").items(), key=lambda item: roles.index(item[1][0]["role"])
+        )
+        shown.append(_roc(" · ".join(str(word) for word in key if word), curves))
+    return shown[:MAX_FIGURES]
+
+
+def _roc(title: str, every: Sequence[tuple[tuple[object, ...], list[Row]]]) -> Shown:
+    curves = every[: len(_COLOURS)]
+    figure = new_figure(3.9, 3.1)
+    axes = figure.add_axes((0.13, 0.14, 0.82, 0.76))
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=":")
+    for k, ((marker,), points) in enumerate(curves):
+        axes.plot(
+            [row["false_positive_rate"] for row in points],
+            [row["true_positive_rate"] for row in points],
+            color=_COLOURS[k],
+            linestyle=_DASHES[k % len(_DASHES)],
+            linewidth=1.2,
+            label=shortened(str(marker), 30),
+        )
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("1 − specificity")
+    axes.set_ylabel("sensitivity")
+    axes.set_title(shortened(title, 54), loc="left", y=1.01)
+    axes.legend(loc="lower right", fontsize=6.5)
+    names = ", ".join(str(marker) for (marker,), _ in curves)
+    left = len(every) - len(curves)
+    more = f"{left} more markers are in the table." if left else ""
+    alt = f"ROC curves, {title}: {names}. AUC and intervals are in the table biomarkers."
+    return Shown(svg_uri(figure), alt, 374, 298, more)
+
+
 # -------------------------------------------------------------------------------------- curves
 
 

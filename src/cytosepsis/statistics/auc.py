@@ -96,6 +96,33 @@ def compare_areas(
     return AreaDifference(one, two, one.auc - two.auc, variance)
 
 
+def roc_points(values: Numbers, events: Mask) -> tuple[Numbers, Numbers, Numbers]:
+    """The corners of a ROC curve: high values call the event.
+
+    Parameters
+    ----------
+    values : (n,) finite
+    events : (n,) bool, both classes present
+
+    Returns
+    -------
+    (thresholds, false positive rates, true positive rates), from the strictest threshold (nobody
+    is called; infinite) to the mildest (all are). Called are values from a threshold upwards. A
+    point on the straight line between its neighbours is left out.
+
+    """
+    levels, place = np.unique(-values, return_inverse=True)
+    cases = np.bincount(place[events], minlength=len(levels))
+    others = np.bincount(place[~events], minlength=len(levels))
+    true = np.concatenate([[0], np.cumsum(cases)])
+    false = np.concatenate([[0], np.cumsum(others)])
+    thresholds = np.concatenate([[np.inf], -levels])
+    # whole numbers: a corner is where the direction changes, exactly
+    turn = np.diff(true)[:-1] * np.diff(false)[1:] != np.diff(true)[1:] * np.diff(false)[:-1]
+    corner = np.concatenate([[True], turn, [True]])
+    return thresholds[corner], (false / false[-1])[corner], (true / true[-1])[corner]
+
+
 def midranks(values: Numbers) -> Numbers:
     """Ranks from 1, ties sharing their mean."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
