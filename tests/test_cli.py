@@ -21,6 +21,7 @@ from cytosepsis.cli.progress import PlainLines, duration, events_per_second, sec
 from cytosepsis.cli.terminal import safe
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.simulate import SimulationSettings, simulate_study
+from cytosepsis.simulate.sheets import FIXED_PLAN
 from cytosepsis.study import Progress
 
 SETTINGS = SimulationSettings(patients=1, healthy=1, events=2000, bead_events=2000)
@@ -377,7 +378,8 @@ def test_gating_writes_gating_ml_that_counts_the_same(
     study: Path, sample: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "plan.xml"
-    (plan,) = (study / "assays").glob("*.toml")
+    plan = tmp_path / "fixed.toml"
+    plan.write_text(FIXED_PLAN)
     names = {"fsc": "FSC-A", "fsc_height": "FSC-H", "ssc": "SSC-A"}
     raw = cytosepsis.read_fcs(sample)
     names |= {"cd14": raw.pnn[raw.pns.index("CD14")], "hladr": raw.pnn[raw.pns.index("HLA-DR")]}
@@ -386,8 +388,11 @@ def test_gating_writes_gating_ml_that_counts_the_same(
     result = call("gating", plan, "--out", out, *channels)
     assert result.exit_code == 0, result.stderr
     counted = call("gate", sample, "--gating", out, "--format", "json")
-    wanted = gate(study, sample, "--format", "json")
+    wanted = call("gate", sample, "--gating", plan, "--format", "json", *channels)
     assert document(counted)[0]["populations"] == document(wanted)[0]["populations"]
+    (found,) = (study / "assays").glob("*.toml")
+    refused = call("gating", found, "--out", tmp_path / "found.xml")
+    assert "data-driven gates, for which Gating-ML has no word" in refused.stderr
 
 
 @pytest.mark.parametrize(

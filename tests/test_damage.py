@@ -146,8 +146,9 @@ def test_each_fault_costs_its_own_row_and_no_other(tmp_path: Path) -> None:
         "no_events": "no_events",
         "wrong_tot": "truncated",
     }
-    simulate_study(tmp_path / "good", SETTINGS)
-    simulate_study(tmp_path / "bad", replace(SETTINGS, faults=tuple(faults)))
+    enough = replace(SETTINGS, events=4000, bead_events=2500)  # for gates to be found
+    simulate_study(tmp_path / "good", enough)
+    simulate_study(tmp_path / "bad", replace(enough, faults=tuple(faults)))
     good = run_study(load_study(tmp_path / "good"), out=tmp_path / "good_results")
     bad = run_study(load_study(tmp_path / "bad"), out=tmp_path / "bad_results")
     failed = bad.table("samples").filter(pl.col("status") == "failed")
@@ -155,6 +156,7 @@ def test_each_fault_costs_its_own_row_and_no_other(tmp_path: Path) -> None:
         f"F_{fault}": code for fault, code in faults.items()
     }
     assert failed["error"].null_count() == 0
+    assert good.table("abc")["abc"].null_count() == 0
     for name in ("samples", "populations", "intensities", "abc", "patients", "marker_values"):
         rows = good.table(name)
         key = "sample_id" if "sample_id" in rows.columns else "patient_id"

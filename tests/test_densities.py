@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 import cytosepsis as cs
 from cytosepsis.densities import N_LOOKED_AT, Canvas, Density, Outline, Scale, pack, unpack
-from cytosepsis.gating.apply import gate
+from cytosepsis.gating.apply import find_gates, gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
     Axis,
@@ -37,6 +37,7 @@ from events import raw_of
 
 SAMPLE_STUDY = Path(__file__).parents[1] / "sample_fcs"
 LOGICLE = Logicle(262_144.0, 0.5, 4.5)
+LOG = Log(262_144.0, 3.0)
 FSC, SSC = Axis("FSC-A"), Axis("SSC-A")
 
 
@@ -203,9 +204,10 @@ def test_pictures_change_no_count_and_no_value() -> None:
     raw, plan = cs.read_fcs(study.samples[0].path), cs.read_gating(assay.gating)
     measures = [Measure("root/singlets/leucocytes/monocytes", "hladr")]
     channels = dict(assay.channels)
+    found = find_gates(raw, plan, channels=channels)
     plain = gate(raw, plan, channels=channels, measures=measures)
-    pictures = pictures_of(raw, plan, channels=channels, quantified=measures[0])
-    shown = gate(raw, plan, channels=channels, measures=measures, pictures=pictures)
+    pictures = pictures_of(raw, found.plan, channels=channels, quantified=measures[0])
+    shown = gate(raw, found, channels=channels, measures=measures, pictures=pictures)
     assert shown.n_events == plain.n_events
     assert shown.values[measures[0]].tolist() == plain.values[measures[0]].tolist()
     assert set(shown.values) == set(plain.values)
@@ -217,8 +219,9 @@ def test_a_picture_shows_the_compensated_events_of_its_population() -> None:
     assay = study.assay("mhladr")
     raw, plan = cs.read_fcs(study.samples[0].path), cs.read_gating(assay.gating)
     channels = dict(assay.channels)
-    pictures = pictures_of(raw, plan, channels=channels)
-    populations = gate(raw, plan, channels=channels, pictures=pictures)
+    found = find_gates(raw, plan, channels=channels)
+    pictures = pictures_of(raw, found.plan, channels=channels)
+    populations = gate(raw, found, channels=channels, pictures=pictures)
     density = next(
         d for d in (p.canvas.density() for p in pictures) if d.path == "root/singlets/leucocytes"
     )
@@ -231,9 +234,9 @@ def test_a_picture_shows_the_compensated_events_of_its_population() -> None:
     inside = populations.mask(density.path)
     wanted, _, _ = np.histogram2d(
         np.clip(apply(LOGICLE, cd14[inside]), 0, math.nextafter(1, 0)),
-        events[inside, raw.pnn.index("SSC-A")],
+        np.clip(apply(LOG, events[inside, raw.pnn.index("SSC-A")]), 0, math.nextafter(1, 0)),
         bins=128,
-        range=[(0, 1), (0, 262_144)],
+        range=[(0, 1), (0, 1)],
     )
     assert density.x.compensated
     assert density.y is not None
