@@ -42,6 +42,10 @@ _FLAGS = (
 _PATIENCE = 180.0  # seconds for one answer; a busy machine is slow
 
 
+class NoAnswerError(Exception):
+    """The browser was silent for too long."""
+
+
 class Browser:
     """One page of a browser; `events` holds what has been told since it was last emptied."""
 
@@ -96,17 +100,34 @@ class Browser:
 
     def open(self, address: str) -> None:
         """Load an address and wait until it has been loaded."""
-        self.ask("Page.navigate", url="about:blank")
-        # a second navigation while the first goes on is never answered
-        self.wait_for("location.href === 'about:blank' && document.readyState === 'complete'")
-        self.events.clear()
-        self.ask("Page.navigate", url=address)
-        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self._go("about:blank", "location.href === 'about:blank'")
+        self._go(address, "location.href !== 'about:blank'")
 
-    def run(self, script: str) -> Any:
+    def _go(self, address: str, arrived: str) -> None:
+        """Navigate, again where nothing comes of it: one that meets another is never answered."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            self.events.clear()
+            self._send("Page.navigate", self._session, {"url": address})
+            again = time.monotonic() + _PATIENCE / 6
+            while time.monotonic() < again:
+                try:
+                    if self.run(f"{arrived} && document.readyState === 'complete'", patience=5.0):
+                        return
+                except (NoAnswerError, RuntimeError):
+                    continue  # asked of a page that was just leaving
+                time.sleep(0.02)
+        raise NoAnswerError(address)
+
+    def run(self, script: str, *, patience: float = _PATIENCE) -> Any:
         """The value of an expression in the page."""
-        answer = self.ask(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        answer = self._ask(
+            "Runtime.evaluate",
+            session=self._session,
+            patience=patience,
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -170,7 +191,26 @@ class Browser:
         """How many alerts a page has opened."""
         return sum(e["method"] == "Page.javascriptDialogOpening" for e in self.events)
 
-    def _ask(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def _ask(
+        self,
+        method: str,
+        session: str | None = None,
+        patience: float = _PATIENCE,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        number = self._send(method, session, parameters)
+        until = time.monotonic() + patience
+        while True:
+            answer = self._next(until)
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise RuntimeError(answer["error"])
+                result: dict[str, Any] = answer["result"]
+                return result
+            if "method" in answer:
+                self.events.append(answer)
+
+    def _send(self, method: str, session: str | None, parameters: dict[str, Any]) -> int:
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if session is not None:
@@ -178,20 +218,13 @@ class Browser:
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self._out, data) :]
-        until = time.monotonic() + _PATIENCE
-        while True:
-            answer = self._next(until)
-            if answer.get("id") == number:
-                assert "error" not in answer, answer["error"]
-                result: dict[str, Any] = answer["result"]
-                return result
-            if "method" in answer:
-                self.events.append(answer)
+        return number
 
     def _next(self, until: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._in], [], [], max(0.0, until - time.monotonic()))
-            assert ready, "the browser does not answer"
+            if not ready:
+                raise NoAnswerError("the browser does not answer")
             part = os.read(self._in, 1 << 20)
             assert part, "the browser has ended"
             self._buffer += part
