@@ -194,7 +194,7 @@ def edge_of(place: int) -> float:
         sign = -1.0
     if cell == 0:
         return 0.0
-    power = (cell >> BITS) - 20
+    power = int(cell >> BITS) - 20  # as plain Python: ldexp takes no number of numpy
     return sign * math.ldexp(1.0 + (cell & ((1 << BITS) - 1)) / (1 << BITS), power)
 
 
