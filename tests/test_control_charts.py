@@ -259,5 +259,16 @@ def test_the_command_on_a_simulated_study(tmp_path):
     assert "Runs on charts:" in called.output
     charts = pl.read_parquet(tmp_path / "out" / "control_charts.parquet")
     runs = pl.read_parquet(tmp_path / "out" / "calibrations.parquet")
+    gates = charts.filter(pl.col("quantity") == "gate_position")
+    donors = pl.read_parquet(tmp_path / "out" / "samples.parquet").filter(
+        pl.col("group") == "healthy"
+    )
+    assert set(gates["run"]) == set(donors["sample_id"])
+    found = pl.read_parquet(tmp_path / "out" / "gates.parquet")
+    cuts = found.filter(
+        pl.col("type") == "threshold", pl.col("sample_id").is_in(donors["sample_id"].implode())
+    )
+    charted = gates.filter(pl.col("item").str.ends_with(" cut"))
+    assert charted["value"].to_list() == cuts["cut"].to_list()
     slopes = charts.filter(pl.col("quantity") == "bead_slope")
     assert slopes.sort("run")["value"].to_list() == runs.sort("bead_run")["slope"].to_list()

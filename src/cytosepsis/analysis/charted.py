@@ -30,8 +30,7 @@ def chart_points(tables: Mapping[str, pl.DataFrame], sensitivity: pl.DataFrame) 
     Parameters
     ----------
     tables
-        The results' `calibrations`, `bead_levels`, `abc`, `samples` and, where there are any
-        data-driven gates, `gates`.
+        The results' `calibrations`, `bead_levels`, `abc`, `samples` and `gates`.
     sensitivity
         As `sensitivity_frame` makes it.
 
@@ -41,6 +40,7 @@ def chart_points(tables: Mapping[str, pl.DataFrame], sensitivity: pl.DataFrame) 
         _of_lines(lines, sensitivity),
         _of_levels(lines, tables["bead_levels"]),
         _of_controls(tables["abc"], tables["samples"]),
+        _of_gates(tables["gates"], tables["samples"]),
     ]
     return pl.concat(frames)
 
@@ -142,6 +142,35 @@ def _of_controls(abc: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
         usable=pl.col("use") & (pl.col("review") != "rejected").fill_null(True),
         given_mean=pl.when(pl.col("target_sd") > 0).then(pl.col("target_abc")),
         given_sd=pl.when(pl.col("target_sd") > 0).then(pl.col("target_sd")),
+    )
+
+
+def _of_gates(gates: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Where data-driven gates were found: cuts, centres and slopes, each a chart of its path.
+
+    Of donors and control blood only: in patients the cells move, in these the instrument.
+    """
+    steady = samples.filter(pl.col("group").is_in(["healthy", "control"]), pl.col("use"))
+    about = steady.select("sample_id", "cytometer", "acquired_at", "assay")
+    found = gates.filter(pl.col("standing") == "found").join(about, on="sample_id", how="inner")
+    numbers = pl.col("numbers")
+    return pl.concat(
+        _points(
+            found.filter(pl.col("type") == kind),
+            quantity=pl.lit("gate_position"),
+            item=pl.format(f"{{}} {{}} {name}", "assay", "path"),
+            channel=pl.col("channels"),
+            value=numbers.str.json_path_match(f"$.{name}").cast(pl.Float64, strict=False),
+            unit=pl.lit("axis"),
+            run=pl.col("sample_id"),
+            usable=pl.col("gate_status") == "ok",
+        )
+        for kind, name in (
+            ("threshold", "cut"),
+            ("cluster", "centre_x"),
+            ("cluster", "centre_y"),
+            ("singlet", "slope"),
+        )
     )
 
 

@@ -104,7 +104,7 @@ ANALYSES: dict[str, Analysis] = {
             name="charts",
             purpose="What must stay the same: beads, detectors, control blood, bead lots.",
             tables=CHART_TABLES,
-            reads=("samples", "calibrations", "bead_levels", "abc"),
+            reads=("samples", "gates", "calibrations", "bead_levels", "abc"),
             compute=charts_frames,
         ),
     )
