@@ -135,9 +135,14 @@ class Browser:
     def wait_for(self, condition: str) -> None:
         """Wait until an expression is true."""
         until = time.monotonic() + _PATIENCE
-        while not self.run(condition):
-            assert time.monotonic() < until, condition
+        while time.monotonic() < until:
+            try:
+                if self.run(condition, patience=5.0):
+                    return
+            except (NoAnswerError, RuntimeError):
+                continue  # asked of a page that was just leaving
             time.sleep(0.02)
+        raise NoAnswerError(condition)
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""
