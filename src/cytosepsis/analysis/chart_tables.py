@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cytosepsis.tables.columns import number as _number
+from cytosepsis.tables.columns import text as _text
 from cytosepsis.tables.schemas import MOMENT, Column, Table
-
-
-def _text(name: str, meaning: str) -> Column:
-    return Column(name, pl.String, "", meaning)
-
-
-def _number(name: str, unit: str, meaning: str) -> Column:
-    return Column(name, pl.Float64, unit, meaning)
-
 
 _CYTOMETER = _text("cytometer", "The sheet's cytometer, else the file's.")
 _CHANNEL = _text("channel", "The detector ($PnN).")
