@@ -119,7 +119,7 @@ def _track(
         mask=np.array([form.masks[column] for column in columns], dtype=np.int64),
         top=np.where(unknown, stability.LARGEST, _key(tops)),
         above=np.where(unknown, stability.LARGEST, _key(1.01 * tops + 1.0)),
-        counts=np.zeros((n_channels, stability.N_CELLS), dtype=np.int32),
+        counts=np.zeros((n_channels, stability.N_CELLS + 1), dtype=np.int32),
         reach=np.tile(np.array([stability.N_CELLS, -1]), (n_channels, 1)),
         probabilities=np.array(PROBABILITIES),
         quantiles=np.full((n_bins, n_channels, len(PROBABILITIES)), np.nan),
@@ -138,7 +138,8 @@ def _track(
         clock=np.array([np.nan, np.nan, np.nan, np.inf, 0.0]),
         ticks=np.zeros(3, dtype=np.int64),
         values=np.empty(stability.BLOCK),
-        keys=np.empty(stability.BLOCK, dtype=np.int64),
+        cells=np.empty(stability.BLOCK, dtype=np.uint64),
+        groups=np.empty(stability.N_CELLS >> stability.BITS, dtype=np.int32),
     )
 
 
