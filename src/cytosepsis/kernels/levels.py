@@ -35,13 +35,15 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
     """
     n_series, n = levels.shape
     sums = np.zeros((n_series, n + 1))
-    squares = np.zeros(n + 1)
     for s in range(n_series):
+        scale = math.sqrt(weights[s])
         for k in range(n):
-            sums[s, k + 1] = sums[s, k] + levels[s, k]
-            squares[k + 1] += weights[s] * levels[s, k] * levels[s, k]
+            sums[s, k + 1] = sums[s, k] + scale * levels[s, k]
+    # Of a segment's squares about its mean, the squares about zero are the same in any partition:
+    # left out, and so are divisions, by a table that is read from its place n - stop on.
+    shares = np.empty(n)
     for k in range(n):
-        squares[k + 1] += squares[k]
+        shares[k] = 1.0 / (n - k)
     best = np.zeros(n + 1)
     cost = np.zeros(n)  # with the last segment from each place on
     origin = np.zeros(n + 1, dtype=np.int64)
@@ -50,20 +52,20 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
             cost[start] = 0.0
         for s in range(n_series):
             row = sums[s]
-            weight = weights[s]
             till = row[stop]
             for start in range(stop):
                 total = till - row[start]
-                cost[start] += weight * total * total
-        till = squares[stop]
+                cost[start] += total * total
+        share = shares[n - stop :]
         for start in range(stop):
-            spread = till - squares[start] - cost[start] / (stop - start)
-            cost[start] = spread + best[start] + penalty
+            cost[start] = best[start] - cost[start] * share[start]
+        least = cost[0]
         chosen = 0
         for start in range(1, stop):
-            if cost[start] < cost[chosen]:
+            if cost[start] < least:
+                least = cost[start]
                 chosen = start
-        best[stop] = cost[chosen]
+        best[stop] = least + penalty
         origin[stop] = chosen
     found = np.empty(n, dtype=np.int64)
     n_found = 0

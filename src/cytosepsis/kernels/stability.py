@@ -27,6 +27,7 @@ BITS = 5
 LOWEST = (1023 - 20) << BITS
 N_MAGNITUDES = 64 << BITS
 N_CELLS = 2 * N_MAGNITUDES
+N_GROUPS = N_CELLS >> BITS  # of the cells of one power of two
 INFINITE = 0x7FF0000000000000  # key of infinity; of minus infinity it is ~INFINITE
 LARGEST = 0x7FFFFFFFFFFFFFFF  # above every key
 _SHIFT = 52 - BITS
@@ -63,9 +64,9 @@ class Track(NamedTuple):
     mask: Ints
     top: Ints  # key at and above which a detector is saturated; LARGEST: not known
     above: Ints  # key beyond which $PnR is not this scale's limit; LARGEST: not known
-    # (n_channels, N_CELLS + 1): of the bin in hand; the cells are zero between bins
-    counts: NDArray[np.int32]
-    reach: Ints  # (n_channels, 2): lowest and highest cell of the bin in hand
+    # of the bin in hand, zero between bins; the last place is of what is no number
+    counts: NDArray[np.int32]  # (n_channels, N_CELLS + 1): of each cell
+    groups: NDArray[np.int32]  # (n_channels, N_GROUPS + 1): of each power of two
     probabilities: Floats
     quantiles: Floats  # (n_bins, n_channels, n_probabilities)
     extremes: Ints  # (n_channels, 2): keys of the least and largest value
@@ -84,8 +85,8 @@ class Track(NamedTuple):
     clock: Floats  # (5,)
     ticks: Ints  # (3,)
     values: Floats  # (BLOCK,): scratch
+    steps: Floats  # (BLOCK,): scratch
     cells: NDArray[np.uint64]  # (BLOCK,): scratch
-    groups: NDArray[np.int32]  # (N_CELLS >> BITS,): scratch
 
 
 @borrowing
@@ -96,6 +97,8 @@ def follow(
 
     Blocks come in file order. A bin's quantiles are written when its last event has come.
     """
+    # A call that hands on all of `track` copies it: arrays one by one, but where that is rare.
+    bits = track.values.view(np.int64)
     for start in range(0, n_rows, BLOCK):
         rows = min(BLOCK, n_rows - start)
         begin = first + start
@@ -104,11 +107,32 @@ def follow(
         for c in range(track.column.size):
             column = track.column[c] + offset
             decode_all(views, code, column, stride, rows, track.mask[c], track.values)
-            _follow_channel(track, c, rows, begin, number)
+            low, high = _range(bits, rows)
+            # A NaN's key lies beyond those of the infinities.
+            if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
+                limits = (track.top[c], track.above[c])
+                _tally(bits, rows, (low, high), limits, track.extremes[c], track.tally[c])
+            counts = track.counts[c]
+            groups = track.groups[c]
+            place = number
+            done = 0
+            while done < rows:
+                stop = min(rows, track.edges[place + 1] - begin)
+                counted = done + (-(begin + done)) % track.every
+                _count(bits, counted, stop, track.every, track.cells, counts, groups)
+                if stop == track.edges[place + 1] - begin:
+                    read_quantiles(counts, groups, track.probabilities, track.quantiles[place, c])
+                    place += 1
+                done = stop
         if track.time_column < stride:
             column = track.time_column + offset
             decode_all(views, code, column, stride, rows, track.time_mask, track.values)
-            _follow_time(track, rows, begin, number)
+            done = 0
+            while done < rows:
+                stop = min(rows, track.edges[number + 1] - begin)
+                _follow_clock(track, track.values[done:stop], begin + done, number)
+                number += 1
+                done = stop
 
 
 @borrowing
@@ -126,35 +150,8 @@ def _bin_of(edges: Ints, event: int) -> int:
 
 
 @borrowing
-def _follow_channel(track: Track, c: int, rows: int, begin: int, number: int) -> None:
-    """Take one channel of some events into its tally and, every so many events, into its bins."""
-    bits = track.values.view(np.int64)
-    low, high = _range(bits, rows)
-    # A NaN's key lies beyond those of the infinities.
-    if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
-        _tally(track, c, bits, rows)
-    counts = track.counts[c]
-    reach = track.reach[c]
-    done = 0
-    while done < rows:
-        stop = min(rows, track.edges[number + 1] - begin)
-        reach[0] = min(reach[0], cell_of(low))
-        reach[1] = max(reach[1], cell_of(high))
-        counted = done + (-(begin + done)) % track.every
-        _count(bits, counted, stop, track.every, track.cells, counts)
-        if stop == track.edges[number + 1] - begin:
-            read_quantiles(
-                counts, reach, track.probabilities, track.groups, track.quantiles[number, c]
-            )
-            number += 1
-        done = stop
-
-
-@borrowing
 def key_of(bits: int) -> int:
-    """The integer of the same order as a float64: its bits, of a negative one all but the sign
-    turned over.
-    """
+    """Integer of the same order as the float64 of these bits: of a negative one they are turned."""
     return bits ^ ((bits >> 63) & LARGEST)
 
 
@@ -186,70 +183,92 @@ def _count(
     every: int,
     cells: NDArray[np.uint64],
     counts: NDArray[np.int32],
+    groups: NDArray[np.int32],
 ) -> None:
     """Count every so many of some values in their cells."""
-    n = 0
-    for k in range(first, stop, every):
-        key = key_of(bits[k])
+    n = max(0, -((first - stop) // every))
+    keys = cells.view(np.int64)
+    place = np.uint64(first)
+    for k in range(n):
+        keys[k] = bits[place]
+        place += np.uint64(every)
+    for k in range(n):
+        key = key_of(keys[k])
         is_number = ~INFINITE <= key <= INFINITE
-        cells[n] = cell_of(key) if is_number else _UNCOUNTED
-        n += 1
+        cells[k] = cell_of(key) if is_number else _UNCOUNTED
     for k in range(n):
         counts[cells[k]] += np.int32(1)
+        groups[cells[k] >> np.uint64(BITS)] += np.int32(1)
 
 
 @borrowing
-def _tally(track: Track, c: int, bits: Ints, rows: int) -> None:
-    """Count what lies at the ends of a channel's scale."""
-    least = track.extremes[c, 0]
-    most = track.extremes[c, 1]
-    tally = track.tally[c]
+def _tally(
+    bits: Ints,
+    rows: int,
+    reach: tuple[int, int],
+    limits: tuple[int, int],
+    extremes: Ints,
+    tally: Ints,
+) -> None:
+    """Count what lies at the ends of a channel's scale.
+
+    `reach` are the least and largest key of the values, `limits` the channel's `top` and `above`.
+    """
+    low, high = reach
+    top, above = limits
+    if low < ~INFINITE or high > INFINITE:
+        low = LARGEST
+        high = -LARGEST
+        for k in range(rows):
+            key = key_of(bits[k])
+            if ~INFINITE <= key <= INFINITE:
+                low = min(low, key)
+                high = max(high, key)
+            else:
+                tally[N_NAN] += 1
+    n_top = 0
+    n_above = 0
+    n_low = 0
+    n_high = 0
     for k in range(rows):
         key = key_of(bits[k])
-        if key > INFINITE or key < ~INFINITE:
-            tally[N_NAN] += 1
-            continue
-        tally[N_TOP] += key >= track.top[c]
-        tally[N_ABOVE] += key > track.above[c]
-        if key <= least:
-            tally[N_AT_LEAST] = tally[N_AT_LEAST] + 1 if key == least else 1
-            least = key
-        if key >= most:
-            tally[N_AT_MOST] = tally[N_AT_MOST] + 1 if key == most else 1
-            most = key
-    track.extremes[c, 0] = least
-    track.extremes[c, 1] = most
+        is_number = key <= INFINITE
+        n_top += is_number & (key >= top)
+        n_above += is_number & (key > above)
+        n_low += key == low
+        n_high += key == high
+    tally[N_TOP] += n_top
+    tally[N_ABOVE] += n_above
+    if low < extremes[0]:
+        extremes[0] = low
+        tally[N_AT_LEAST] = 0
+    if low == extremes[0]:
+        tally[N_AT_LEAST] += n_low
+    if high > extremes[1]:
+        extremes[1] = high
+        tally[N_AT_MOST] = 0
+    if high == extremes[1]:
+        tally[N_AT_MOST] += n_high
 
 
 @borrowing
 def read_quantiles(
-    counts: NDArray[np.int32],
-    reach: Ints,
-    probabilities: Floats,
-    groups: NDArray[np.int32],
-    out: Floats,
+    counts: NDArray[np.int32], groups: NDArray[np.int32], probabilities: Floats, out: Floats
 ) -> None:
     """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
 
     `probabilities` ascend, in (0, 1). Values in the two cells about zero are zero. Cells are
-    skipped by whole powers of two, a group each: most are empty.
+    skipped by whole powers of two: most are empty.
     """
-    first = reach[0] >> BITS
-    last = reach[1] >> BITS
     total = 0
-    for group in range(first, last + 1):
-        inside = np.int32(0)
-        for place in range(group << BITS, (group + 1) << BITS):
-            inside = np.int32(inside + counts[place])
-        groups[group] = inside
-        total += inside
-    if total == 0:
-        for k in range(out.size):
-            out[k] = math.nan
-        return
-    group = first
+    for group in range(N_GROUPS):
+        total += groups[group]
+    group = 0
     before = 0
     for k in range(probabilities.size):
+        out[k] = math.nan
+        if total == 0:
+            continue
         wanted = probabilities[k] * total
         while before + groups[group] < wanted:
             before += groups[group]
@@ -264,32 +283,16 @@ def read_quantiles(
         out[k] = 0.0
         if low != 0.0 and high != 0.0:
             out[k] = low + (wanted - below) / counts[place] * (high - low)
-    for group in range(first, last + 1):
+    for group in range(N_GROUPS):
         if groups[group] > 0:
+            groups[group] = 0
             for place in range(group << BITS, (group + 1) << BITS):
                 counts[place] = 0
-    reach[0] = N_CELLS
-    reach[1] = -1
-
-
-@borrowing
-def _follow_time(track: Track, rows: int, begin: int, number: int) -> None:
-    """Take the clock of some events into their bins."""
-    done = 0
-    while done < rows:
-        stop = min(rows, track.edges[number + 1] - begin)
-        _follow_clock(track, track.values[done:stop], begin + done, number)
-        number += 1
-        done = stop
 
 
 @borrowing
 def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
-    """What passed in a bin, its longest gap, and falls of the clock.
-
-    The clock restarts where it falls back by more than half of what it had run since its last
-    start: two files joined, or a counter that was full. Smaller falls are disorder.
-    """
+    """What passed in a bin, its longest gap, and falls of the clock."""
     clock = track.clock
     ticks = track.ticks
     first = _first_finite(times)
@@ -301,6 +304,25 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
         clock[LATEST] = first
         clock[EARLIEST] = first
         clock[BEFORE] = first
+    steps = track.steps[: times.size]
+    if _ascends(times, steps, clock, track.gap, track.gap_event, begin, number):
+        track.elapsed[number] += times[-1] - clock[LATEST]
+        clock[LATEST] = times[-1]
+        clock[BEFORE] = times[-1]
+        ticks[N_TIMED] += times.size
+    else:
+        _follow_disorder(track, times, begin, number)
+
+
+@borrowing
+def _follow_disorder(track: Track, times: Floats, begin: int, number: int) -> None:
+    """Do the same event by event, of a clock that falls or is no number in places.
+
+    The clock restarts where it falls back by more than half of what it had run since its last
+    start: two files joined, or a counter that was full. Smaller falls are disorder.
+    """
+    clock = track.clock
+    ticks = track.ticks
     latest = clock[LATEST]
     before = clock[BEFORE]
     tick = clock[TICK]
@@ -340,6 +362,46 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
     clock[TICK] = tick
     ticks[N_TIMED] += n_timed
     ticks[N_BACKWARD] += n_backward
+
+
+@borrowing
+def _ascends(
+    times: Floats,
+    steps: Floats,
+    clock: Floats,
+    gap: Floats,
+    gap_event: Ints,
+    begin: int,
+    number: int,
+) -> bool:
+    """Whether the clock never falls, as it mostly does; then note its least and largest step.
+
+    Steps are compared by their bits, which are in order where no step is below zero: compilers make
+    vectors of the least integer, not of the least float64.
+    """
+    steps[0] = times[0] - clock[LATEST]
+    for k in range(1, times.size):
+        steps[k] = times[k] - times[k - 1]
+    bits = steps.view(np.int64)
+    least = LARGEST
+    most = 0
+    tick = LARGEST
+    for k in range(bits.size):
+        step = bits[k]
+        least = min(least, step)
+        most = max(most, step)
+        tick = min(tick, step if step > 0 else LARGEST)
+    if least < 0 or most >= INFINITE:
+        return False
+    known = clock.view(np.int64)
+    known[TICK] = min(known[TICK], tick)
+    if most > gap.view(np.int64)[number]:
+        k = 0
+        while bits[k] < most:
+            k += 1
+        gap[number] = steps[k]
+        gap_event[number] = begin + k
+    return True
 
 
 @borrowing
