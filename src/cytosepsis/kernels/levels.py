@@ -157,19 +157,34 @@ def running_medians(series: Floats, width: int) -> Floats:
     float64 (n_series, n_bins)
     """
     n_series, n = series.shape
+    half = width // 2
     found = np.empty((n_series, n))
-    window = np.empty(width)
+    window = np.empty(width)  # ascending
     for s in range(n_series):
-        for k in range(n):
-            for taken in range(width):
-                value = series[s, _mirrored(k - width // 2 + taken, n)]
-                place = taken
-                while place > 0 and window[place - 1] > value:
-                    window[place] = window[place - 1]
-                    place -= 1
-                window[place] = value
-            found[s, k] = window[width // 2]
+        row = series[s]
+        for taken in range(width):
+            _settle(window, taken, row[_mirrored(taken - half, n)])
+        found[s, 0] = window[half]
+        for k in range(1, n):
+            left = row[_mirrored(k - 1 - half, n)]
+            place = 0
+            while window[place] < left:
+                place += 1
+            while place < width - 1:
+                window[place] = window[place + 1]
+                place += 1
+            _settle(window, width - 1, row[_mirrored(k + half, n)])
+            found[s, k] = window[half]
     return found
+
+
+@kernel
+def _settle(window: Floats, place: int, value: float) -> None:
+    """Put a value in its place among the first `place` ascending ones."""
+    while place > 0 and window[place - 1] > value:
+        window[place] = window[place - 1]
+        place -= 1
+    window[place] = value
 
 
 @kernel
