@@ -38,7 +38,7 @@ Bools = NDArray[np.bool_]
 _CHANCE = np.array(PROBABILITIES)
 _MIDDLE = PROBABILITIES.index(0.5)
 # Slopes of a line over the probabilities, as weights of its values.
-_SLOPES: Floats = np.gradient(np.eye(len(PROBABILITIES)), _CHANCE, axis=0)
+_SLOPES = np.array([np.gradient(values, _CHANCE) for values in np.eye(len(PROBABILITIES))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,8 @@ def _statuses(trace: Trace, settings: QualitySettings) -> list[CheckStatus]:
 def _counts(quantiles: Floats) -> Bools:
     """Whether columns count the events up: they only rise, and no bin holds much of the range."""
     low, middle, high = quantiles[:, :, 0], quantiles[:, :, _MIDDLE], quantiles[:, :, -1]
-    rises = np.all(np.diff(middle, axis=0) > -np.abs(middle[1:]) / 32.0, axis=0)  # as fine as cells
+    fine = np.abs(middle[1:]) / 32.0  # as the cells are
+    rises: Bools = np.all(np.diff(middle, axis=0) > -fine, axis=0)
     for index in np.flatnonzero(rises) if len(middle) else ():
         held = float(np.median(high[:, index] - low[:, index]))
         rises[index] = held < 0.1 * float(middle[-1, index] - middle[0, index])
@@ -161,14 +162,14 @@ def _counts(quantiles: Floats) -> Bools:
 
 def _all_series(trace: Trace, channels: Sequence[int]) -> Iterator[tuple[int, _Series]]:
     """Each channel's series; those that have values in the same bins are made together."""
-    present = np.isfinite(trace.quantiles[:, channels]).all(axis=2)
+    present: Bools = np.all(np.isfinite(trace.quantiles[:, channels]), axis=2)
     together: dict[bytes, list[int]] = {}
     for place, channel in enumerate(channels):
         together.setdefault(present[:, place].tobytes(), []).append(channel)
     n = np.diff(trace.edges).mean() if trace.n_bins else 0.0
     for pattern, members in together.items():
         bins = np.flatnonzero(np.frombuffer(pattern, dtype=np.bool_))
-        values = trace.quantiles[np.ix_(bins, members)]
+        values = trace.quantiles[bins][:, members]
         levels = _decades(np.ascontiguousarray(values.transpose(1, 2, 0)))
         middle = quantile_of(np.sort(levels, axis=-1), 0.5)
         noise = np.maximum(noise_of(levels), 0.5 * _expected_noise(middle, n))
@@ -197,7 +198,8 @@ def _expected_noise(middle: Floats, n: float) -> Floats:
 
     `middle` are a channel's quantiles, (n_channels, 5).
     """
-    return np.sqrt(_CHANCE * (1.0 - _CHANCE) / n) * (middle @ _SLOPES.T)
+    noise: Floats = np.sqrt(_CHANCE * (1.0 - _CHANCE) / n) * (middle @ _SLOPES)
+    return noise
 
 
 def _runs(series: _Series, sizes: Sequence[float], limit: float) -> list[_Run]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,16 +27,17 @@ def noise_of(levels: Floats) -> Floats:
     if levels.shape[-1] < 2:
         return np.zeros(levels.shape[:-1])
     steps = np.sort(np.abs(np.diff(levels, axis=-1)), axis=-1)
-    noise = np.maximum(quantile_of(steps, 0.5) / _MEDIAN, quantile_of(steps, 0.85) / _P85)
-    return noise / np.sqrt(2)
+    noise: Floats = np.maximum(quantile_of(steps, 0.5) / _MEDIAN, quantile_of(steps, 0.85) / _P85)
+    return noise / math.sqrt(2.0)
 
 
 def quantile_of(ordered: Floats, probability: float) -> Floats:
     """Quantile of each row of (..., n) ascending values, between the two that are nearest."""
     place = probability * (ordered.shape[-1] - 1)
-    low = ordered[..., int(place)]
-    high = ordered[..., min(int(place) + 1, ordered.shape[-1] - 1)]
-    return low + (place - int(place)) * (high - low)
+    low: Floats = ordered[..., int(place)]
+    high: Floats = ordered[..., min(int(place) + 1, ordered.shape[-1] - 1)]
+    between: Floats = low + (place - int(place)) * (high - low)
+    return between
 
 
 def window_of(kind: Kind, trace: Trace, first_bin: int, last_bin: int, size: float) -> Window:
