@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,36 +94,11 @@ def perform(order: Order) -> object:
             return fake_beads(beads, digest=order.digest)
 
 
-def fake_tables(
-    study: Study,
-    outcomes: Sequence[SampleOutcome],
-    beads: Sequence[BeadRunResult],
-    *,
-    pictures: object,
-) -> dict[str, pl.DataFrame]:
-    rows = [
-        {
-            "sample_id": outcome.sample_id,
-            "patient_id": sample.patient_id,
-            "sha256": outcome.sha256,
-            "n_events": outcome.n_events if isinstance(outcome, SampleResult) else None,
-            "error_code": outcome.code if isinstance(outcome, SampleFailure) else None,
-        }
-        for sample, outcome in zip(study.samples, outcomes, strict=True)
-    ]
-    runs = [{"bead_run": run.bead_run, "sha256": run.sha256} for run in beads]
-    return {
-        "samples": pl.DataFrame(rows, infer_schema_length=None),
-        "calibrations": pl.DataFrame(runs),
-    }
-
-
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setattr("cytosepsis.study.perform", perform)
     monkeypatch.setattr("cytosepsis.study._TARGET", "test_study:perform")
-    monkeypatch.setattr("cytosepsis.study._tables", fake_tables)
     monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
 
 

@@ -39,7 +39,7 @@ def test_results_that_nobody_touched_are_equal(folder: Path) -> None:
     assert part.n_files == 1
 
 
-def test_a_table_written_in_parts_is_the_same_table(
+def test_tables_written_in_parts_are_the_same_tables(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = load_study(folder / "study")
@@ -47,9 +47,11 @@ def test_a_table_written_in_parts_is_the_same_table(
     assert whole.table("densities").height > 3
     monkeypatch.setattr("cytosepsis.reuse._SAMPLES_TOGETHER", 1)
     parts = run_study(study, folder / "parts")
-    assert_frame_equal(parts.table("densities"), whole.table("densities"))
-    csv = [(place / "densities.csv").read_bytes() for place in (whole.folder, parts.folder)]
-    assert csv[0] == csv[1]
+    assert parts.tables == whole.tables
+    for name in whole.tables:
+        assert_frame_equal(parts.table(name), whole.table(name))
+        csv = [(place / f"{name}.csv").read_bytes() for place in (whole.folder, parts.folder)]
+        assert csv[0] == csv[1], name
     assert verify_results(study, folder / "parts", fraction=0.1, seed=1).differences == ()
     assert not list(parts.folder.glob(".*"))
     edited = parts.folder / "densities.csv"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytosepsis.errors import CytosepsisError, StoreError
-from cytosepsis.reuse import outcomes_of
+from cytosepsis.reuse import JournalTables
 from cytosepsis.store import AnalysisRecord, Results, Store, StudyIdentity, open_results
 from cytosepsis.table_files import table_bytes
 from cytosepsis.tasks import works_of
@@ -134,14 +134,18 @@ def _check_current(
     """Refuse tables that the study as it is now would not give; nothing is measured again."""
     if study.digest == results.run.study_digest:
         return
-    from cytosepsis.tables import all_tables
+    import polars as pl
 
+    again: dict[str, list[pl.DataFrame]] = {name: [] for name in tables}
     try:
-        again = all_tables(study, *outcomes_of(store.journal, works_of(study)))
+        for part in JournalTables(study, store.journal, works_of(study), plots=False).parts():
+            for name in part.keys() & again.keys():
+                again[name].append(part[name])
     except StoreError as error:
         raise _outdated(results, "its samples, beads or assays") from error
-    for name, table in tables.items():
-        if name in again and table_bytes(again[name], ".parquet") != table_bytes(table, ".parquet"):
+    for name, frames in again.items():
+        now = pl.concat(frames, rechunk=True) if frames else tables[name]
+        if table_bytes(now, ".parquet") != table_bytes(tables[name], ".parquet"):
             raise _outdated(results, f"what table {name} is made of")
 
 

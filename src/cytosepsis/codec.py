@@ -49,7 +49,8 @@ def _plain(value: object) -> object:
     if kind in _PLAIN:
         return value
     if kind is tuple:
-        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+        items = cast("tuple[object, ...]", value)
+        return items if _PLAIN.issuperset(map(type, items)) else [_plain(item) for item in items]
     names = _names(kind)  # type: ignore[arg-type]
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
@@ -115,6 +116,8 @@ def _tuple_decoder(arguments: tuple[Any, ...]) -> _Decoder:
         item = _decoder(arguments[0])
 
         def read_any(value: Any) -> Any:
+            if item is _float and _FLOAT.issuperset(map(type, _list(value))):
+                return tuple(value)  # long ones are of numbers
             return tuple(item(each) for each in _list(value))
 
         return read_any
@@ -194,6 +197,7 @@ def _text(value: Any) -> str:
     return sys.intern(value) if len(value) <= _LONGEST_NAME else value
 
 
+_FLOAT = frozenset({float})
 _SCALARS: dict[Any, _Decoder] = {
     str: _text,
     bool: _exactly(bool),

@@ -174,13 +174,11 @@ def pack(counts: Float) -> str:
     """
     flat = counts.reshape(-1)
     places = np.flatnonzero(flat)
-    gaps = np.diff(places, prepend=-1) - 1
-    words = []
-    for gap, count in zip(gaps.tolist(), flat[places].astype(np.int64).tolist(), strict=True):
-        if gap:
-            words.append(f"z{gap}")
-        words.append(str(count))
-    return " ".join(words)
+    numbers = np.empty((len(places), 2), dtype=np.int64)
+    numbers[:, 0] = 1 - np.diff(places, prepend=-1)  # zeros before it, as minus so many
+    numbers[:, 1] = flat[places]
+    words = numbers[numbers != 0]
+    return " ".join(map(str, words.tolist())).replace("-", "z")
 
 
 def unpack(text: str, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from cytosepsis.codec import DecodeError, decode
 from cytosepsis.errors import StoreError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cytosepsis.protocol import Study
 
-_SAMPLES_TOGETHER = 500  # whose pictures are in memory at the same time
+_SAMPLES_TOGETHER = 500  # whose outcomes are in memory as a whole at the same time
 
 Reason = Literal[
     "new",  # never computed into this folder
@@ -95,15 +95,8 @@ def key_of(work: Work) -> Key:
     return Key(work.kind, work.name, work.part)
 
 
-def outcomes_of(
-    journal: Journal, works: Iterable[Work], *, pictures: bool = True
-) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
-    """The outcomes of a study's work, from the journal, in the order of the study.
-
-    Without `pictures` they fit into memory however many they are: pictures are most of an outcome.
-    """
-    samples: list[SampleOutcome] = []
-    beads: list[BeadRunResult] = []
+def outcomes_of(journal: Journal, works: Iterable[Work]) -> Iterator[Outcome]:
+    """The outcomes of a study's work, from the journal, in the order of the study."""
     for work in works:
         entry = journal.find(key_of(work))
         if entry is None:
@@ -112,27 +105,51 @@ def outcomes_of(
                 "study into this folder first.",
                 code="journal_incomplete",
             )
-        outcome = outcome_of(entry)
-        if not pictures and not isinstance(outcome, SampleFailure):
-            outcome = replace(outcome, densities=())
-        if isinstance(outcome, BeadRunResult):
-            beads.append(outcome)
-        else:
-            samples.append(outcome)
-    return tuple(samples), tuple(beads)
+        yield outcome_of(entry)
 
 
-def picture_frames(study: Study, journal: Journal, works: Sequence[Work]) -> Iterator[pl.DataFrame]:
-    """The table `densities` in parts: some samples at a time, all bead runs at the end."""
-    from cytosepsis.tables import densities_frame
+class JournalTables:
+    """A study's tables from its journal, in parts: some samples' pictures at a time in memory."""
 
-    samples = [work for work in works if work.kind == "sample"]
-    beads = [work for work in works if work.kind == "beads"]
-    # one part at least: a study of measurements alone has the table, without rows
-    for first in range(0, max(1, len(samples)), _SAMPLES_TOGETHER):
-        some, _ = outcomes_of(journal, samples[first : first + _SAMPLES_TOGETHER])
-        last = first + _SAMPLES_TOGETHER >= len(samples)
-        yield densities_frame(study, some, outcomes_of(journal, beads)[1] if last else ())
+    def __init__(
+        self, study: Study, journal: Journal, works: Sequence[Work], *, plots: bool
+    ) -> None:
+        from cytosepsis.tables import Gathering
+
+        self._journal = journal
+        self._samples = [work for work in works if work.kind == "sample"]
+        self._bead_works = [work for work in works if work.kind == "beads"]
+        self._plots = plots
+        self.beads = tuple(replace(run, densities=()) for run in self._bead_results())
+        self._gathering = Gathering(study, self.beads)
+
+    @property
+    def outcomes(self) -> tuple[SampleOutcome, ...]:
+        """Of the samples whose parts were given, without what only long tables show."""
+        return self._gathering.outcomes
+
+    def parts(self) -> Iterator[dict[str, pl.DataFrame]]:
+        """Tables by name; one that comes again is continued. Only once."""
+        # one part at least: a study of measurements alone has every table, without rows
+        for first in range(0, max(1, len(self._samples)), _SAMPLES_TOGETHER):
+            works = self._samples[first : first + _SAMPLES_TOGETHER]
+            some = [outcome for outcome in outcomes_of(self._journal, works) if _is_sample(outcome)]
+            is_last = first + _SAMPLES_TOGETHER >= len(self._samples)
+            pictured = self._bead_results() if is_last and self._plots else ()
+            tables = self._gathering.take(some, pictured)
+            if not self._plots:
+                del tables["densities"]
+            yield tables
+        yield self._gathering.rest()
+
+    def _bead_results(self) -> Iterator[BeadRunResult]:
+        for outcome in outcomes_of(self._journal, self._bead_works):
+            assert isinstance(outcome, BeadRunResult)
+            yield outcome
+
+
+def _is_sample(outcome: Outcome) -> TypeGuard[SampleOutcome]:
+    return not isinstance(outcome, BeadRunResult)
 
 
 def stamp_of(path: str) -> Stamp | None:

@@ -12,9 +12,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
@@ -27,14 +26,11 @@ from cytosepsis.table_files import (
     TEMPORARY,
     Write,
     write_all,
-    write_frame,
-    write_parts,
+    write_tables,
 )
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from cytosepsis.table_files import Frames
 
 JOURNAL = "journal.sqlite"
 RUN = "run.json"
@@ -183,22 +179,25 @@ class Store:
         """Raise StoreError where another run has taken the folder over."""
         self._lock.check()
 
-    def write_tables(self, tables: Mapping[str, Frames]) -> None:
+    def write_tables(
+        self, tables: Mapping[str, pl.DataFrame] | Iterable[Mapping[str, pl.DataFrame]]
+    ) -> None:
         """Each table as Parquet and CSV; tables of an earlier run that are no more are removed.
 
-        `run.json` goes first: while tables of two runs lie side by side it vouches for none. Their
-        names enter the journal with its next commit.
+        Given in parts, a name that comes again continues its table. `run.json` goes first: while
+        tables of two runs lie side by side it vouches for none. The names of the tables enter the
+        journal with its next commit.
         """
         self._lock.check(now=True)
         try:
             (self.folder / RUN).unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
-        self._write_frames(tables)
+        names = self._write_frames([tables] if isinstance(tables, Mapping) else tables)
         earlier = json.loads(self.journal.fact("tables") or "[]")
-        for name in set(earlier) - set(tables):
+        for name in set(earlier) - set(names):
             self._remove_table(name)
-        self.journal.set_fact("tables", json.dumps(sorted(tables)))
+        self.journal.set_fact("tables", json.dumps(sorted(names)))
 
     def write_run(self, run: RunRecord) -> Results:
         """`run.json`, last of all: it says that the tables beside it are complete.
@@ -221,7 +220,7 @@ class Store:
         earlier = records.pop(name, None)
         # Without a record while its tables are written: one that is cut off has none.
         self._write_analyses(records)
-        self._write_frames(tables)
+        self._write_frames([tables])
         for old in set(earlier.tables if earlier else ()) - set(tables):
             self._remove_table(old)
         records[name] = record
@@ -345,17 +344,11 @@ class Store:
             return ()  # damaged: what --fresh is for
         return tuple(table for record in records.values() for table in record.tables)
 
-    def _write_frames(self, tables: Mapping[str, Frames]) -> None:
-        files: dict[str, Write] = {}
-        for name, table in tables.items():
-            if not callable(table):
-                files |= {f"{name}{end}": partial(write_frame, table, end) for end in SUFFIXES}
-                continue
-            try:
-                write_parts(table(), self.folder, name)
-            except OSError as error:
-                raise self._cannot_write(error) from error
-        self._write(files)
+    def _write_frames(self, parts: Iterable[Mapping[str, pl.DataFrame]]) -> tuple[str, ...]:
+        try:
+            return write_tables(self.folder, parts)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
     def _write_analyses(self, records: Mapping[str, AnalysisRecord]) -> None:
         plain = {name: dataclasses.asdict(record) for name, record in sorted(records.items())}

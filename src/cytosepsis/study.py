@@ -4,7 +4,6 @@ Knows neither formats nor arithmetic: it decides what is still to do, hands it o
 first, and streams what comes back into the journal. Tables are made from the journal alone, so
 they are the same for any number of workers, and after any interruption.
 """
-# ruff: noqa: PLC0415 - tables bring polars: imported when they are made
 
 from __future__ import annotations
 
@@ -12,10 +11,9 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -24,7 +22,7 @@ from cytosepsis.codec import encode
 from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Entry, Key, Stamp
-from cytosepsis.reuse import Judge, Reason, key_of, outcomes_of, picture_frames, stamp_of
+from cytosepsis.reuse import JournalTables, Judge, Reason, key_of, stamp_of
 from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
@@ -47,7 +45,6 @@ from cytosepsis.workers import Pool, Reply, frames
 
 if TYPE_CHECKING:
     from cytosepsis.protocol import Override, Study
-    from cytosepsis.table_files import Frames
 
 _TARGET = "cytosepsis.tasks:perform"
 _COMPILER = "cytosepsis.compiling:compile_kernels"
@@ -148,11 +145,10 @@ def run_study(
             run.compile(isolate=isolated)
         run.compute(engine)
         store.journal.commit()
-        outcomes, beads = run.outcomes()
-        pictures = partial(picture_frames, study, store.journal, run.works) if plots else None
-        store.write_tables(_tables(study, outcomes, beads, pictures=pictures))
+        tables = JournalTables(study, store.journal, run.works, plots=plots)
+        store.write_tables(tables.parts())
         store.journal.keep_only(key_of(work) for work in run.works)
-        return store.write_run(run.record(study, outcomes, beads, workers=workers))
+        return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=workers))
 
 
 class _Run:
@@ -234,10 +230,6 @@ class _Run:
             work = self._todo[reply.index]
             outcome = _death(work, reply, engine) if reply.died else reply.value
             self._keep(work, outcome, reply.seconds)
-
-    def outcomes(self) -> tuple[tuple[SampleOutcome, ...], tuple[BeadRunResult, ...]]:
-        """Everything, from the journal, in the order of the study."""
-        return outcomes_of(self._store.journal, self.works, pictures=False)
 
     def record(
         self,
@@ -346,20 +338,6 @@ class _Run:
         seconds = round(reply.seconds, 3)
         trace = frames(reply.trace)
         self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
-
-
-def _tables(
-    study: Study,
-    outcomes: tuple[SampleOutcome, ...],
-    beads: tuple[BeadRunResult, ...],
-    *,
-    pictures: Frames | None,
-) -> Mapping[str, Frames]:
-    from cytosepsis.tables import all_tables
-
-    tables: dict[str, Frames] = dict(all_tables(study, outcomes, beads))
-    del tables["densities"]
-    return tables if pictures is None else {**tables, "densities": pictures}
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:

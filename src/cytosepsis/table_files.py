@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,9 +15,6 @@ from cytosepsis.errors import StoreError
 
 if TYPE_CHECKING:
     import polars as pl
-
-    # A table at once, or the parts of one that is too large for that, in their order.
-    Frames = pl.DataFrame | Callable[[], Iterator[pl.DataFrame]]
 
 Write = Callable[[IO[bytes]], object]
 
@@ -46,35 +42,68 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         raise StoreError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
-def write_parts(parts: Iterator[pl.DataFrame], folder: Path, name: str) -> None:
-    """Write one table from parts that are never all in memory, as Parquet and CSV, whole or not.
+def write_tables(folder: Path, parts: Iterable[Mapping[str, pl.DataFrame]]) -> tuple[str, ...]:
+    """Write tables as Parquet and CSV, all or none; their names in the order they first came.
 
-    The files are a function of the parts: those of a single part are what `write_frame` writes.
+    Each part maps names to frames; a name that comes again continues its table, so that a table
+    need never be in memory as a whole. The files are a function of the parts: those of a single
+    part are what `write_frame` writes.
     """
-    import polars as pl
-
+    tables: dict[str, _Growing] = {}
     with ExitStack() as stack:
-        pieces = []
-        lines = stack.enter_context(_whole(folder / f"{name}.csv"))
-        for number, part in enumerate(parts):
-            piece = folder / f"{TEMPORARY}{name}.{number}.parquet"
-            stack.callback(piece.unlink, missing_ok=True)
-            pieces.append(piece)
-            with piece.open("wb") as file:
-                write_frame(part, ".parquet", file)
-            lines.write(csv_text(part, header=number == 0).encode())
-        with _whole(folder / f"{name}.parquet") as file:
-            if len(pieces) == 1:
-                with pieces[0].open("rb") as piece_file:
-                    shutil.copyfileobj(piece_file, file)
-            else:
-                pl.scan_parquet(pieces).sink_parquet(file, row_group_size=_ROWS_TOGETHER)
+        for part in parts:
+            for name, frame in part.items():
+                if name not in tables:
+                    tables[name] = stack.enter_context(closing(_Growing(folder, name)))
+                tables[name].add(frame)
+        waiting = [file for table in tables.values() for file in table.finish()]
+        _take_places(folder, waiting)
+    return tuple(tables)
 
 
-def csv_text(table: pl.DataFrame, *, header: bool = True) -> str:
+class _Growing:
+    """A table in the making: temporary files beside the place it will take."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._pieces: list[Path] = []
+        self._text = self._temporary("csv").open("wb")
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Write further rows."""
+        plain = frame.with_columns(_without_nan())
+        self._text.write(_csv(plain, header=not self._pieces).encode())
+        self._pieces.append(self._temporary(f"{len(self._pieces)}.parquet"))
+        with self._pieces[-1].open("wb") as file:
+            plain.write_parquet(file)
+
+    def finish(self) -> tuple[Path, Path]:
+        """The whole table, in two files that are not yet in their place."""
+        import polars as pl
+
+        self._text.close()
+        whole = self._temporary("parquet")
+        if len(self._pieces) == 1:
+            self._pieces[0].replace(whole)
+        else:
+            with whole.open("wb") as file:
+                pl.scan_parquet(self._pieces).sink_parquet(file, row_group_size=_ROWS_TOGETHER)
+        return whole, self._temporary("csv")
+
+    def close(self) -> None:
+        """Remove what is left; what took its place has no temporary name any more."""
+        with suppress(OSError):  # on a full disk the rest of the text cannot be written either
+            self._text.close()
+        for path in (*self._pieces, self._temporary("csv"), self._temporary("parquet")):
+            path.unlink(missing_ok=True)
+
+    def _temporary(self, ending: str) -> Path:
+        return self._folder / f"{TEMPORARY}{self._name}.{ending}"
+
+
+def csv_text(table: pl.DataFrame) -> str:
     """A table as CSV: nulls and NaN empty, text that a spreadsheet takes for a formula quoted."""
-    text: str = table.with_columns(_without_nan(), _defused()).write_csv(include_header=header)
-    return text
+    return _csv(table.with_columns(_without_nan()))
 
 
 def write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
@@ -83,6 +112,11 @@ def write_frame(table: pl.DataFrame, suffix: str, file: IO[bytes]) -> None:
         file.write(csv_text(table).encode())
     else:
         table.with_columns(_without_nan()).write_parquet(file)
+
+
+def _csv(plain: pl.DataFrame, *, header: bool = True) -> str:
+    text: str = plain.with_columns(_defused()).write_csv(include_header=header)
+    return text
 
 
 def _without_nan() -> pl.Expr:
@@ -111,37 +145,27 @@ def write_all(folder: Path, files: Mapping[str, Write]) -> None:
     All are on the disk before the first takes its place, so that they change together as nearly
     as a file system allows, and the folder is synchronised once.
     """
-    waiting = {name: folder / f"{TEMPORARY}{name}" for name in files}
+    waiting = [folder / f"{TEMPORARY}{name}" for name in files]
     try:
-        for name, write in files.items():
-            with waiting[name].open("wb") as file:
+        for temporary, write in zip(waiting, files.values(), strict=True):
+            with temporary.open("wb") as file:
                 write(file)
-        for temporary in waiting.values():
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
-        for name, temporary in waiting.items():
-            temporary.replace(folder / name)
+        _take_places(folder, waiting)
     except BaseException:
-        for temporary in waiting.values():
+        for temporary in waiting:
             temporary.unlink(missing_ok=True)
         raise
-    _synchronise_folder(folder)
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its place when everything is in it."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
+def _take_places(folder: Path, waiting: Iterable[Path]) -> None:
+    """Synchronise what was written under temporary names, then rename it, then the folder."""
+    files = list(waiting)
+    for temporary in files:
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _synchronise_folder(path.parent)
+    for temporary in files:
+        temporary.replace(folder / temporary.name.removeprefix(TEMPORARY))
+    _synchronise_folder(folder)
 
 
 def _synchronise_folder(folder: Path) -> None:

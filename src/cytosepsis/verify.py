@@ -18,15 +18,16 @@ from cytosepsis.engines import Engine
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.journal import Journal
 from cytosepsis.protocol import Study
-from cytosepsis.reuse import key_of, outcomes_of, picture_frames
+from cytosepsis.reuse import JournalTables, key_of
 from cytosepsis.store import JOURNAL, open_results
-from cytosepsis.table_files import SUFFIXES, table_bytes, write_parts
+from cytosepsis.table_files import SUFFIXES, table_bytes, write_tables
 from cytosepsis.tasks import Order, Work, code_digest, perform, works_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 _TARGET = "cytosepsis.tasks:perform"
+_CHANGED = "is not what the journal and the study give"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +135,18 @@ def _what_differs(kept: str, again: str) -> str:
 def _of_tables(
     journal: Journal, study: Study, works: tuple[Work, ...], folder: Path
 ) -> Iterator[Difference]:
-    from cytosepsis.tables import all_tables
-
-    tables = all_tables(study, *outcomes_of(journal, works, pictures=False))
-    del tables["densities"]
+    """The tables again, written beside and compared byte by byte."""
     names = json.loads(journal.fact("tables") or "[]")
-    for name in names:
-        yield from _of_table(name, tables.get(name), folder)
-    if "densities" in names:
-        with tempfile.TemporaryDirectory() as place:
-            write_parts(picture_frames(study, journal, works), Path(place), "densities")
+    tables = JournalTables(study, journal, works, plots="densities" in names)
+    with tempfile.TemporaryDirectory() as place:
+        again = write_tables(Path(place), tables.parts())
+        for name in names:
             for suffix in SUFFIXES:
-                again = Path(place) / f"densities{suffix}"
-                path = folder / again.name
-                if path.exists() and not filecmp.cmp(again, path, shallow=False):
-                    yield Difference(path.name, "is not what the journal and the study give")
+                path = folder / f"{name}{suffix}"
+                if not path.exists():
+                    yield Difference(path.name, "is missing")
+                elif name in again and not filecmp.cmp(Path(place) / path.name, path, False):
+                    yield Difference(path.name, _CHANGED)
 
 
 def _of_analyses(study: Study, folder: Path) -> Iterator[Difference]:
@@ -173,4 +171,4 @@ def _of_table(name: str, again: pl.DataFrame | None, folder: Path) -> Iterator[D
         if not path.exists():
             yield Difference(path.name, "is missing")
         elif again is not None and path.read_bytes() != table_bytes(again, suffix):
-            yield Difference(path.name, "is not what the journal and the study give")
+            yield Difference(path.name, _CHANGED)

@@ -12,27 +12,8 @@ import polars as pl
 
 from cytosepsis.protocol import Study
 from cytosepsis.sample import BeadRunResult, SampleOutcome
-from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
-from cytosepsis.tables.overrides import overrides_frame
-from cytosepsis.tables.patients import (
-    gather_cohort,
-    marker_values_frame,
-    patients_frame,
-    unused_frame,
-)
-from cytosepsis.tables.pictures import densities_frame
-from cytosepsis.tables.quality import quality_bins_frame, quality_frame, quality_windows_frame
-from cytosepsis.tables.readings import read_outcomes
-from cytosepsis.tables.samples import (
-    abc_frame,
-    bead_levels_frame,
-    calibrations_frame,
-    gates_frame,
-    intensities_frame,
-    populations_frame,
-    samples_frame,
-)
+from cytosepsis.tables.gathering import Gathering
 from cytosepsis.tables.schemas import TABLES, Column, Table
 
 
@@ -45,36 +26,18 @@ def all_tables(
     outcome becomes a failed row. Raises StudyError where the primary marker cannot be told.
     """
     beads = tuple(bead_results)
-    readings = read_outcomes(study, outcomes, beads)
-    cohort = gather_cohort(study, readings)
-    tables = {
-        "samples": samples_frame(study, readings),
-        "populations": populations_frame(readings),
-        "gates": gates_frame(readings),
-        "intensities": intensities_frame(readings),
-        "calibrations": calibrations_frame(study, beads),
-        "bead_levels": bead_levels_frame(study, beads),
-        "abc": abc_frame(readings),
-        "patients": patients_frame(study, cohort),
-        "marker_values": marker_values_frame(cohort),
-        "counts": counts_frame(readings),
-        "unused": unused_frame(cohort),
-        "overrides": overrides_frame(study, readings, beads),
-        "quality": quality_frame(readings),
-        "quality_windows": quality_windows_frame(readings),
-        "quality_bins": quality_bins_frame(readings),
-        "densities": densities_frame(study, [r.outcome for r in readings], beads),
-    }
-    assert tuple(tables) == tuple(TABLES)
-    return tables
+    gathering = Gathering(study, beads)
+    tables = gathering.take(gathering.in_sheet_order(outcomes), beads) | gathering.rest()
+    assert tables.keys() == TABLES.keys()
+    return {name: tables[name] for name in TABLES}
 
 
 __all__ = [
     "TABLES",
     "Column",
+    "Gathering",
     "Table",
     "all_tables",
-    "densities_frame",
     "flags_markdown",
     "tables_markdown",
 ]

@@ -76,54 +76,90 @@ class Reading:
         return None, None, None
 
 
-def read_outcomes(
-    study: Study, outcomes: Iterable[SampleOutcome], bead_results: Iterable[BeadRunResult]
-) -> tuple[Reading, ...]:
-    """One reading per row of the sample sheet, in its order, whatever order outcomes come in.
+class Reader:
+    """Makes readings of a study's outcomes; what all rows share is worked out once."""
 
-    A row without an outcome is a failed one: it was not computed.
-    """
-    by_id = {outcome.sample_id: outcome for outcome in outcomes}
-    known = {sample.sample_id for sample in study.samples}
-    assert by_id.keys() <= known, f"outcomes of no sample: {sorted(by_id.keys() - known)}"
-    rack = rack_beads(bead_results, study)
-    patients = {patient.patient_id: patient for patient in study.patients}
-    mixed = _mixed_methods(study)
-    blood_counts = BloodCounts(study)
-    readings = []
-    for index, sample in enumerate(study.samples):
-        outcome = by_id.get(sample.sample_id) or _not_computed(sample)
+    def __init__(self, study: Study, bead_results: Iterable[BeadRunResult]) -> None:
+        self.study = study
+        self._places = {sample.sample_id: index for index, sample in enumerate(study.samples)}
+        self._rack = rack_beads(bead_results, study)
+        self._patients = {patient.patient_id: patient for patient in study.patients}
+        self._mixed = _mixed_methods(study)
+        self._blood_counts = BloodCounts(study)
+
+    def in_sheet_order(self, outcomes: Iterable[SampleOutcome]) -> tuple[SampleOutcome, ...]:
+        """One outcome per row of the sample sheet: a row without one was not computed."""
+        by_id = {outcome.sample_id: outcome for outcome in outcomes}
+        unknown = by_id.keys() - self._places.keys()
+        assert not unknown, f"outcomes of no sample: {sorted(unknown)}"
+        return tuple(by_id.get(s.sample_id) or _not_computed(s) for s in self.study.samples)
+
+    def read(self, outcome: SampleOutcome) -> Reading:
+        """The reading of the row that an outcome belongs to."""
+        study, index = self.study, self._places[outcome.sample_id]
+        sample = study.samples[index]
         result = outcome if isinstance(outcome, SampleResult) else None
         placement = place(
             Moment(sample.drawn_at, sample.drawn_at_has_time),
             sample.timepoint,
-            patients.get(sample.patient_id),
+            self._patients.get(sample.patient_id),
             study,
             of_patient=sample.group == "patient",
         )
-        abc = quantify(sample, result, rack, study) if result else None
-        all_events, good_events = _in_both_modes(sample, result, abc, rack, study)
+        abc = quantify(sample, result, self._rack, study) if result else None
+        all_events, good_events = _in_both_modes(sample, result, abc, self._rack, study)
         flags: tuple[str, ...] = placement.flags
         if result:
             limits = study.assay(sample.assay).limits
             flags += (*result.flags, *preanalytic_flags(sample, limits, study.timezone))
         if exclusion(sample) is None:
-            flags += mixed.get((sample.patient_id, sample.assay), ())
-        readings.append(
-            Reading(
-                index=index,
-                sample=sample,
-                outcome=outcome,
-                abc=abc,
-                placement=placement,
-                review=review_of(sample.sample_id, study),
-                base_flags=flags,
-                counts=_counts(sample, result, placement, blood_counts, study) if result else (),
-                abc_all_events=all_events,
-                abc_good_events=good_events,
-            )
+            flags += self._mixed.get((sample.patient_id, sample.assay), ())
+        return Reading(
+            index=index,
+            sample=sample,
+            outcome=outcome,
+            abc=abc,
+            placement=placement,
+            review=review_of(sample.sample_id, study),
+            base_flags=flags,
+            counts=self._counts(sample, result, placement) if result else (),
+            abc_all_events=all_events,
+            abc_good_events=good_events,
         )
-    return tuple(readings)
+
+    def _counts(
+        self, sample: Sample, result: SampleResult, placement: Placement
+    ) -> tuple[CountResult, ...]:
+        settings = self.study.assay(sample.assay).counting
+        if settings is None:
+            return ()
+        has_count = settings.blood_count is not None
+        near = self._blood_counts.near(sample, placement, settings) if has_count else None
+        return count_populations(sample, result, self.study, near)
+
+
+def shortened(reading: Reading, *, whole: bool = False) -> Reading:
+    """A reading without what only the long tables show, so that very many fit into memory.
+
+    What stays tells `samples`, `abc`, `patients` and the rest of the tables with a row per sample.
+    `whole`: but for the pictures everything stays.
+    """
+    result = reading.result
+    if result is None:
+        return reading
+    if whole:
+        return replace(reading, outcome=replace(result, densities=()))
+    population = reading.abc.population if reading.abc else None
+    outcome = replace(
+        result,
+        densities=(),
+        gates=tuple(gate for gate in result.gates if gate.path == population),
+        quality=result.quality and replace(result.quality, checks=(), channels=(), bins=()),
+        quantified=result.quantified and replace(result.quantified, quantiles=()),
+        quantified_otherwise=None,
+        quantified_by_plan=None,
+    )
+    return replace(reading, outcome=outcome)
 
 
 def _in_both_modes(
@@ -145,20 +181,6 @@ def _in_both_modes(
         other = otherwise.abc if otherwise else None
     keeps = study.assay(sample.assay).quality.events == "keep"
     return (abc.abc, other) if keeps else (other, abc.abc)
-
-
-def _counts(
-    sample: Sample,
-    result: SampleResult,
-    placement: Placement,
-    blood_counts: BloodCounts,
-    study: Study,
-) -> tuple[CountResult, ...]:
-    settings = study.assay(sample.assay).counting
-    if settings is None:
-        return ()
-    near = blood_counts.near(sample, placement, settings) if settings.blood_count else None
-    return count_populations(sample, result, study, near)
 
 
 def exclusion(sample: Sample) -> tuple[str, str] | None:
