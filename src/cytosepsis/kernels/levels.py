@@ -67,9 +67,90 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
                 chosen = start
         best[stop] = least + penalty
         origin[stop] = chosen
-    found = np.empty(n, dtype=np.int64)
+    return _starts(origin)
+
+
+@kernel
+def class_segments(counts: Ints, penalty: float) -> Ints:
+    """First bins of the segments in which events fall in classes at constant odds.
+
+    As `segments`, of minus twice the logarithm of the multinomial likelihood.
+
+    Parameters
+    ----------
+    counts : (n_classes, n_bins)
+
+    Returns
+    -------
+    int64 (n_segments,), ascending, the first 0; empty of no bins
+    """
+    n_classes, n = counts.shape
+    before = np.zeros((n_classes, n + 1), dtype=np.int64)
+    total = np.zeros(n + 1, dtype=np.int64)
+    for c in range(n_classes):
+        for k in range(n):
+            before[c, k + 1] = before[c, k] + counts[c, k]
+        for k in range(n + 1):
+            total[k] += before[c, k]
+    entropy = np.zeros(total[n] + 1)  # k log k
+    for k in range(1, total[n] + 1):
+        entropy[k] = k * math.log(k)
+    best = np.zeros(n + 1)
+    origin = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(1, n + 1):
+        least = math.inf
+        for start in range(stop):
+            cost = entropy[total[stop] - total[start]]
+            for c in range(n_classes):
+                cost -= entropy[before[c, stop] - before[c, start]]
+            cost = 2.0 * cost + best[start]
+            if cost < least:
+                least = cost
+                origin[stop] = start
+        best[stop] = least + penalty
+    return _starts(origin)
+
+
+@kernel
+def rate_segments(events: Ints, seconds: Floats, penalty: float) -> Ints:
+    """First bins of the segments in which events arrive at a constant rate.
+
+    As `segments`, of minus twice the logarithm of the likelihood of waiting times at random.
+
+    Parameters
+    ----------
+    events, seconds : (n_bins,), positive: arrivals, and the time they took
+
+    Returns
+    -------
+    int64 (n_segments,), ascending, the first 0; empty of no bins
+    """
+    n = events.size
+    arrived = np.zeros(n + 1, dtype=np.int64)
+    clock = np.zeros(n + 1)
+    for k in range(n):
+        arrived[k + 1] = arrived[k] + events[k]
+        clock[k + 1] = clock[k] + seconds[k]
+    best = np.zeros(n + 1)
+    origin = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(1, n + 1):
+        least = math.inf
+        for start in range(stop):
+            m = arrived[stop] - arrived[start]
+            cost = 2.0 * m * math.log((clock[stop] - clock[start]) / m) + best[start]
+            if cost < least:
+                least = cost
+                origin[stop] = start
+        best[stop] = least + penalty
+    return _starts(origin)
+
+
+@kernel
+def _starts(origin: Ints) -> Ints:
+    """The segments' first bins, where `origin` names the last one's of the bins before each."""
+    stop = origin.size - 1
+    found = np.empty(stop, dtype=np.int64)
     n_found = 0
-    stop = n
     while stop > 0:
         stop = int(origin[stop])
         found[n_found] = stop
