@@ -85,30 +85,62 @@ def class_segments(counts: Ints, penalty: float) -> Ints:
     int64 (n_segments,), ascending, the first 0; empty of no bins
     """
     n_classes, n = counts.shape
-    before = np.zeros((n_classes, n + 1), dtype=np.int64)
-    total = np.zeros(n + 1, dtype=np.int64)
+    # Unsigned, so that no index is tested for being negative; the last row is of all classes.
+    before = np.zeros((n_classes + 1, n + 1), dtype=np.uint64)
     for c in range(n_classes):
         for k in range(n):
-            before[c, k + 1] = before[c, k] + counts[c, k]
+            before[c, k + 1] = before[c, k] + np.uint64(counts[c, k])
         for k in range(n + 1):
-            total[k] += before[c, k]
-    entropy = np.zeros(total[n] + 1)  # k log k
-    for k in range(1, total[n] + 1):
-        entropy[k] = k * math.log(k)
+            before[n_classes, k] += before[c, k]
+    entropy = np.zeros(int(before[n_classes, n]) + 1)  # 2 k log k
+    for k in range(1, entropy.size):
+        entropy[k] = 2.0 * k * math.log(k)
     best = np.zeros(n + 1)
+    cost = np.zeros(n)  # with the last segment from each place on
     origin = np.zeros(n + 1, dtype=np.int64)
     for stop in range(1, n + 1):
-        least = math.inf
         for start in range(stop):
-            cost = entropy[total[stop] - total[start]]
-            for c in range(n_classes):
-                cost -= entropy[before[c, stop] - before[c, start]]
-            cost = 2.0 * cost + best[start]
-            if cost < least:
-                least = cost
-                origin[stop] = start
+            cost[start] = best[start]
+        for c in range(n_classes + 1):
+            row = before[c]
+            till = row[stop]
+            sign = 1.0 if c == n_classes else -1.0
+            for start in range(stop):
+                cost[start] += sign * entropy[till - row[start]]
+        least = cost[0]
+        chosen = 0
+        for start in range(1, stop):
+            if cost[start] < least:
+                least = cost[start]
+                chosen = start
         best[stop] = least + penalty
+        origin[stop] = chosen
     return _starts(origin)
+
+
+@kernel
+def class_counts(values: Floats, edges: Ints, borders: Floats) -> Ints:
+    """How many values of each bin lie between borders; those that are not finite are left out.
+
+    Parameters
+    ----------
+    edges : (n_bins + 1,), first value of each bin
+    borders : ascending; a value on a border is of the class below
+
+    Returns
+    -------
+    int64 (n_borders + 1, n_bins)
+    """
+    n = edges.size - 1
+    counts = np.zeros((borders.size + 1, n), dtype=np.int64)
+    for k in range(n):
+        for value in values[edges[k] : edges[k + 1]]:
+            if math.isfinite(value):
+                place = 0
+                for border in borders:
+                    place += value > border
+                counts[place, k] += 1
+    return counts
 
 
 @kernel

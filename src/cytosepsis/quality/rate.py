@@ -16,6 +16,7 @@ from cytosepsis.quality.trace import Clock, Trace
 
 PENALTY = 20.0  # per segment, in squared standard errors: twice a logarithm of likelihoods
 _SURE = 5.0  # standard errors that a segment's rate has to differ by, beside the limit
+_UNSURE = 2.0  # over the root of the bins: part of the noise that may be an error of its estimate
 _TICKS = 10  # steps of the clock that pass in a bin, or bins are joined
 _GAP_TICKS = 5  # steps of the clock that a gap is longer than
 _FEWEST_BINS = 10
@@ -155,7 +156,7 @@ def _series(trace: Trace, clock: Clock, gaps: list[Window]) -> _Series | None:
     spent = np.maximum(np.add.reduceat(seconds, starts), 0.5 * clock.tick)
     levels = np.log10(n_events / spent)
     by_chance = 1.0 / (math.log(10.0) * math.sqrt(float(n_events.mean())))
-    noise = max(float(noise_of(levels)), by_chance)
+    noise = max(float(noise_of(levels)) * (1.0 - _UNSURE / math.sqrt(len(levels))), by_chance)
     return _Series(starts, stops - 1, n_events, spent, levels, noise, (noise / by_chance) ** 2)
 
 

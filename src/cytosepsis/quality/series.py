@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels.levels import class_segments, running_medians, segments
+from cytosepsis.kernels.levels import class_counts, class_segments, running_medians, segments
 from cytosepsis.quality.stretches import noise_of, quantile_of
 from cytosepsis.quality.trace import PROBABILITIES, Trace
 
@@ -23,11 +23,12 @@ from cytosepsis.quality.trace import PROBABILITIES, Trace
 # a chi-square of one degree).
 PENALTY = 30.0
 _SURE = 4.0  # standard errors that a segment's level has to differ by, beside the limit
-_SURE_SHORT = 2.5  # the same where the cut itself is sure by counts
+_SURE_SHORT = 2.0  # the same where the cut itself is sure by counts
 _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 _DRIFT_SURE = 10.0  # standard errors of a running level, as a drift is at least large
-_DRIFT_SURE_SHORT = 6.0
+_DRIFT_SURE_SHORT = 5.0
 _DRIFT_EVENTS = 125  # or more, of which a short file's running level is taken
+_MOST_DRIFT_EVENTS = 2_000  # of more, one of so many is taken
 _TREND = 4.0  # standard errors of a rank correlation with time
 
 Floats = NDArray[np.float64]
@@ -105,34 +106,37 @@ def _short(trace: Trace, bins: Ints, channel: int) -> Series:
     how far a segment is away are the quantiles of its events.
     """
     assert trace.values is not None
-    values = trace.values[:, channel]
-    numbers = np.repeat(np.arange(trace.n_bins), np.diff(trace.edges))
-    kept = np.isfinite(values) & np.isin(numbers, bins)
-    values, places = values[kept], np.searchsorted(bins, numbers[kept])
-    ordered = np.sort(values)
-    borders = _quantiles(ordered)
-    classes = np.searchsorted(borders, values)
-    n_classes = len(borders) + 1
-    counts = np.bincount(places * n_classes + classes, minlength=n_classes * len(bins))
-    starts = class_segments(np.ascontiguousarray(counts.reshape(-1, n_classes).T), PENALTY)
-    scale = _scale(values[None], values[None])[0]
-    levels = np.arcsinh(values / scale) / math.log(10.0)
-    noise = _expected_noise(_quantiles(np.arcsinh(ordered / scale) / math.log(10.0)), 1.0)
+    values = trace.values[channel]
+    finite = np.isfinite(values)
+    borders = _quantiles(np.sort(values if finite.all() else values[finite]))
+    counts = np.ascontiguousarray(class_counts(values, trace.edges, borders)[:, bins])
+    starts = class_segments(counts, PENALTY)
+    scale = _scale(trace.quantiles[None, bins, channel, _MIDDLE], values[None, finite])[0]
+    noise = _expected_noise(np.arcsinh(borders / scale) / math.log(10.0), 1.0)
     noise = np.maximum(noise, _LEAST_NOISE)
-    parts = np.split(levels, np.searchsorted(places, starts[1:]))
-    means = np.array([_quantiles(np.sort(part)) for part in parts])
-    per_bin = len(values) / len(bins)
-    width = min(max(_DRIFT_EVENTS, len(values) // 8), len(values))
-    drifts = len(starts) > 1 or abs(_trend(values)) > _TREND
+    held = np.cumsum(counts.sum(axis=0))
+    n = int(held[-1])
+    every = max(1, n // _MOST_DRIFT_EVENTS)  # one of so many events tells of a drift
+    width = min(max(_DRIFT_EVENTS, n // every // 8), n)
+    levels, running = np.zeros((len(borders), len(bins))), None
+    if len(starts) > 1 or abs(_trend(counts)) > _TREND:
+        kept = finite & np.isin(
+            np.searchsorted(trace.edges, np.arange(len(values)), "right") - 1, bins
+        )
+        decades = np.arcsinh(values[kept] / scale) / math.log(10.0)
+        parts = np.split(decades, held[starts[1:] - 1])
+        means = np.array([_quantiles(np.sort(part)) for part in parts])
+        levels = np.repeat(means, np.diff([*starts, len(bins)]), axis=0).T.copy()
+        running = _running(decades[::every], len(bins), width)
     return Series(
         bins=bins,
         starts=starts,
-        levels=np.repeat(means, np.diff([*starts, len(bins)]), axis=0).T.copy(),
-        noise=noise / math.sqrt(per_bin),
+        levels=levels,
+        noise=noise * math.sqrt(len(bins) / n),
         sure=_SURE_SHORT,
-        running=_running(levels, len(bins), width) if drifts else None,
+        running=running,
         drift_sure=_DRIFT_SURE_SHORT * noise / math.sqrt(width),
-        smeared=round(width / per_bin),
+        smeared=round(width * every * len(bins) / n),
     )
 
 
@@ -144,11 +148,14 @@ def _running(levels: Floats, n: int, width: int) -> Floats:
     return _quantiles(windows)
 
 
-def _trend(values: Floats) -> float:
-    """Rank correlation with the order of events, in standard errors."""
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    n = len(values)
-    return float(np.corrcoef(ranks, np.arange(n))[0, 1]) * math.sqrt(n - 1)
+def _trend(counts: Ints) -> float:
+    """Correlation of events' classes with time, in standard errors; counts are (6, n_bins)."""
+    total = counts.sum()
+    sizes, times = counts.sum(axis=1), counts.sum(axis=0)
+    heights = np.arange(len(sizes)) - np.arange(len(sizes)) @ sizes / total
+    places = np.arange(len(times)) - np.arange(len(times)) @ times / total
+    spread = math.sqrt(float(heights**2 @ sizes) * float(places**2 @ times))
+    return float(heights @ counts @ places) / spread * math.sqrt(total - 1) if spread > 0.0 else 0.0
 
 
 def _scale(middles: Floats, values: Floats) -> Floats:

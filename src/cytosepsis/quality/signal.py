@@ -153,20 +153,25 @@ def _runs(series: Series, sizes: Sequence[float], limit: float) -> list[_Run]:
 def _drift(series: Series, limit: float) -> _Run | None:
     """A slow change in one direction, told apart from a step by how long it takes; or None.
 
-    On the running level of the quantile that moves most but one: between the times at which a
-    fifth and four fifths of the change are made, more of the file passes than in a step. Begin and
-    end are where a straight line through these two times reaches its ends.
+    On the median of what has been made of the change by those quantiles that surely move: between
+    the times at which a fifth and four fifths of it are made, more of the file passes than in a
+    step. Begin and end are where a straight line through these two times reaches its ends.
     """
     if series.running is None:
         return None
     n = series.n
-    chosen = int(np.argsort(np.ptp(series.running, axis=1), kind="stable")[-2])
-    levels = series.running[chosen]
-    size = float(np.ptp(levels))
-    if size < max(_DRIFT * limit, series.drift_sure[chosen]):
+    sizes = np.ptp(series.running, axis=1)
+    large = np.flatnonzero(sizes >= np.maximum(_DRIFT * limit, series.drift_sure))
+    if len(large) < 2:
         return None
+    size = float(np.sort(sizes[large])[-2])
+    moved = series.running[large]
+    levels = np.median((moved - np.median(moved, axis=1)[:, None]) / sizes[large, None], axis=0)
+    if np.ptp(levels) < 0.5:  # they do not move together
+        return None
+    made = (levels - levels.min()) / np.ptp(levels)
     rises = int(np.argmin(levels)) < int(np.argmax(levels))
-    made = (levels - levels.min()) / size if rises else (levels.max() - levels) / size
+    made = made if rises else 1.0 - made
     late = int(np.flatnonzero(made >= 0.8)[0])
     early = int(np.flatnonzero(made[: late + 1] <= 0.2)[-1]) if (made[:late] <= 0.2).any() else 0
     taken = late - early

@@ -62,7 +62,7 @@ class Trace:
     n_at_least: Ints
     n_at_most: Ints
     clock: Clock | None
-    values: Floats | None  # (n_events, n_channels) of a short file, as the quantiles are
+    values: Floats | None  # (n_channels, n_events) of a short file, as the quantiles are
 
     @property
     def n_bins(self) -> int:
@@ -104,16 +104,16 @@ def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
         n_at_least=track.tally[:, stability.N_AT_LEAST],
         n_at_most=track.tally[:, stability.N_AT_MOST],
         clock=None if timed is None else _clock(raw, form, track, timed),
-        values=np.concatenate(values) if values else None,
+        values=np.concatenate(values, axis=1) if values else None,
     )
 
 
 def _stored(block: NDArray[Any], form: RowForm, columns: Sequence[int]) -> Floats:
-    """Columns of a block as the pass sees them: integers masked."""
+    """Columns of a block as the pass sees them, integers masked: (n_channels, n)."""
     values = block[:, list(columns)]
     if values.dtype.kind == "u":
         values = values.astype(np.int64) & np.array([form.masks[column] for column in columns])
-    return values.astype(np.float64)
+    return np.ascontiguousarray(values.T, dtype=np.float64)
 
 
 def n_bins_of(n_events: int) -> int:
