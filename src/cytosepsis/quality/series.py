@@ -24,6 +24,7 @@ from cytosepsis.quality.trace import PROBABILITIES, Trace
 PENALTY = 30.0
 _SURE = 4.0  # standard errors that a segment's level has to differ by, beside the limit
 _SURE_SHORT = 2.0  # the same where the cut itself is sure by counts
+_FEW_CHANNELS = 8  # that the penalty is made for
 _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 _DRIFT_SURE = 10.0  # standard errors of a running level, as a drift is at least large
 _DRIFT_SURE_SHORT = 5.0
@@ -110,7 +111,9 @@ def _short(trace: Trace, bins: Ints, channel: int) -> Series:
     finite = np.isfinite(values)
     borders = _quantiles(np.sort(values if finite.all() else values[finite]))
     counts = np.ascontiguousarray(class_counts(values, trace.edges, borders)[:, bins])
-    starts = class_segments(counts, PENALTY)
+    # the more channels, the more of them seem to change by chance
+    many = 2.0 * math.log(max(1.0, len(trace.columns) / _FEW_CHANNELS))
+    starts = class_segments(counts, PENALTY + many)
     scale = _scale(trace.quantiles[None, bins, channel, _MIDDLE], values[None, finite])[0]
     noise = _expected_noise(np.arcsinh(borders / scale) / math.log(10.0), 1.0)
     noise = np.maximum(noise, _LEAST_NOISE)
