@@ -29,7 +29,7 @@ _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 _DRIFT_SURE = 10.0  # standard errors of a running level, as a drift is at least large
 _DRIFT_SURE_SHORT = 5.0
 _DRIFT_EVENTS = 125  # or more, of which a short file's running level is taken
-_MOST_DRIFT_EVENTS = 2_000  # of more, one of so many is taken
+_MOST_DRIFT_EVENTS = 4_000  # of more, one of so many is taken
 _TREND = 4.0  # standard errors of a rank correlation with time
 
 Floats = NDArray[np.float64]

@@ -178,7 +178,31 @@ def _drift(series: Series, limit: float) -> _Run | None:
     if taken < _SLOW * n + 0.6 * series.smeared:
         return None
     start, stop = round(early - taken / 3.0), round(late + taken / 3.0) + 1
+    if series.smeared:
+        # steps are drawn out: what they fit better is none
+        lines = [(start, stop), (0, n)]
+        left = _misfit(made, np.array([_line(n, *line) for line in lines]))
+        centres = np.arange(n) + 0.5
+        steps = [_line(n, c - 0.5 * series.smeared, c + 0.5 * series.smeared) for c in centres]
+        if left.min() >= _misfit(made, np.array(steps)).min():
+            return None
+        start, stop = lines[int(np.argmin(left))]
     # at the ends of the file the running level stands still for half of its width
     start = 0 if start <= 0.5 * series.smeared else start
     stop = n if stop >= n - 0.5 * series.smeared else stop
     return _Run(start, stop, size if rises else -size)
+
+
+def _line(n: int, start: float, stop: float) -> Floats:
+    """What of a change has been made at each of n places, evenly between two of them."""
+    made: Floats = np.clip((np.arange(n) - start) / (stop - start), 0.0, 1.0)
+    return made
+
+
+def _misfit(made: Floats, models: Floats) -> Floats:
+    """Squares that are left of a series by each model (n_models, n), its size and level fitted."""
+    centred = models - models.mean(axis=1, keepdims=True)
+    away = made - made.mean()
+    spread = np.maximum((centred**2).sum(axis=1), 1e-12)
+    left: Floats = away @ away - (centred @ away) ** 2 / spread
+    return left
