@@ -30,6 +30,7 @@ _DRIFT_SURE = 10.0  # standard errors of a running level, as a drift is at least
 _DRIFT_SURE_SHORT = 5.0
 _DRIFT_EVENTS = 125  # or more, of which a short file's running level is taken
 _MOST_DRIFT_EVENTS = 4_000  # of more, one of so many is taken
+_FEWEST = 10  # bins of a short file, of which a drift can be told from a step
 _TREND = 4.0  # standard errors of a rank correlation with time
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ class Series:
     sure: float  # standard errors that a segment's level has to differ by
     running: Floats | None  # (5, n): what shows a drift; None: there is none
     drift_sure: Floats  # (5,): size of a drift that chance does not reach
-    smeared: int  # bins over which the running levels draw out a step
+    course: Floats | None = None  # (n,): of a short file, what tells a drift from a step
 
     @property
     def n(self) -> int:
@@ -96,7 +97,6 @@ def _long(trace: Trace, bins: Ints, channels: Sequence[int]) -> Iterator[Series]
             # a drift that is large enough is cut more than once
             running=running_medians(levels[place], width) if len(starts) > 2 else None,
             drift_sure=_DRIFT_SURE * noise[place] / math.sqrt(width),
-            smeared=0,
         )
 
 
@@ -139,7 +139,7 @@ def _short(trace: Trace, bins: Ints, channel: int) -> Series:
         sure=_SURE_SHORT,
         running=running,
         drift_sure=_DRIFT_SURE_SHORT * noise / math.sqrt(width),
-        smeared=round(width * every * len(bins) / n),
+        course=None if running is None or len(bins) < _FEWEST else _course(counts),
     )
 
 
@@ -159,6 +159,18 @@ def _trend(counts: Ints) -> float:
     places = np.arange(len(times)) - np.arange(len(times)) @ times / total
     spread = math.sqrt(float(heights**2 @ sizes) * float(places**2 @ times))
     return float(heights @ counts @ places) / spread * math.sqrt(total - 1) if spread > 0.0 else 0.0
+
+
+def _course(counts: Ints) -> Floats:
+    """What classes say of a change, bin by bin: events of late classes less those of early ones.
+
+    A class counts by how much its odds change between the first and the last third.
+    """
+    third = counts.shape[1] // 3
+    early, late = counts[:, :third].sum(axis=1) + 0.5, counts[:, -third:].sum(axis=1) + 0.5
+    weights = np.log(late / late.sum()) - np.log(early / early.sum())
+    course: Floats = weights @ counts / np.maximum(counts.sum(axis=0), 1)
+    return course
 
 
 def _scale(middles: Floats, values: Floats) -> Floats:

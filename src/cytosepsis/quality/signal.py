@@ -23,6 +23,7 @@ from cytosepsis.quality.trace import PROBABILITIES, Trace
 _LEAST_BINS = 2  # in a stretch: one bin alone may have another mix of cells by chance
 _DRIFT = 2.0  # limits that a drift is at least large: clean files wander by up to 1.7
 _SLOW = 0.15  # part of the file in which the middle three fifths of a drift are made; more: a drift
+_LONG = 0.6  # part of a short file that a drift takes: a shorter one cannot be told from a step
 _MIDDLE = PROBABILITIES.index(0.5)
 
 Floats = NDArray[np.float64]
@@ -153,9 +154,10 @@ def _runs(series: Series, sizes: Sequence[float], limit: float) -> list[_Run]:
 def _drift(series: Series, limit: float) -> _Run | None:
     """A slow change in one direction, told apart from a step by how long it takes; or None.
 
-    On the median of what has been made of the change by those quantiles that surely move: between
-    the times at which a fifth and four fifths of it are made, more of the file passes than in a
-    step. Begin and end are where a straight line through these two times reaches its ends.
+    Of a long file, on the median of what has been made of the change by those quantiles that surely
+    move: between the times at which a fifth and four fifths of it are made, more of the file passes
+    than in a step. Begin and end are where a straight line through these two times reaches its
+    ends. Of a short one, a line has to fit the course of the events' classes better than a step.
     """
     if series.running is None:
         return None
@@ -169,40 +171,41 @@ def _drift(series: Series, limit: float) -> _Run | None:
     levels = np.median((moved - np.median(moved, axis=1)[:, None]) / sizes[large, None], axis=0)
     if np.ptp(levels) < 0.5:  # they do not move together
         return None
-    made = (levels - levels.min()) / np.ptp(levels)
     rises = int(np.argmin(levels)) < int(np.argmax(levels))
+    size = size if rises else -size
+    if series.course is not None:
+        line = _line(series.course)
+        return None if line is None else _Run(*line, size)
+    made = (levels - levels.min()) / np.ptp(levels)
     made = made if rises else 1.0 - made
     late = int(np.flatnonzero(made >= 0.8)[0])
     early = int(np.flatnonzero(made[: late + 1] <= 0.2)[-1]) if (made[:late] <= 0.2).any() else 0
     taken = late - early
-    if taken < _SLOW * n + 0.6 * series.smeared:
+    if taken < _SLOW * n:
         return None
-    start, stop = round(early - taken / 3.0), round(late + taken / 3.0) + 1
-    if series.smeared:
-        # steps are drawn out: what they fit better is none
-        lines = [(start, stop), (0, n)]
-        left = _misfit(made, np.array([_line(n, *line) for line in lines]))
-        centres = np.arange(n) + 0.5
-        steps = [_line(n, c - 0.5 * series.smeared, c + 0.5 * series.smeared) for c in centres]
-        if left.min() >= _misfit(made, np.array(steps)).min():
-            return None
-        start, stop = lines[int(np.argmin(left))]
-    # at the ends of the file the running level stands still for half of its width
-    start = 0 if start <= 0.5 * series.smeared else start
-    stop = n if stop >= n - 0.5 * series.smeared else stop
-    return _Run(start, stop, size if rises else -size)
+    start, stop = max(0, round(early - taken / 3.0)), min(n, round(late + taken / 3.0) + 1)
+    return _Run(start, stop, size)
 
 
-def _line(n: int, start: float, stop: float) -> Floats:
-    """What of a change has been made at each of n places, evenly between two of them."""
-    made: Floats = np.clip((np.arange(n) - start) / (stop - start), 0.0, 1.0)
-    return made
+def _line(course: Floats) -> tuple[int, int] | None:
+    """Begin and end of a long even change that fits a course better than any step; or None."""
+    n = len(course)
+    places = np.arange(n) + 0.5
+    grid = np.linspace(0.0, n, 21)
+    lines = [(a, b) for a in grid for b in grid if b - a >= _LONG * n]
+    models = np.array([np.clip((places - a) / (b - a), 0.0, 1.0) for a, b in lines])
+    steps = (places > np.arange(1, n)[:, None]).astype(np.float64)
+    left = _misfit(course, models)
+    if left.min() >= _misfit(course, steps).min():
+        return None
+    start, stop = lines[int(np.argmin(left))]
+    return round(start), round(stop)
 
 
-def _misfit(made: Floats, models: Floats) -> Floats:
+def _misfit(course: Floats, models: Floats) -> Floats:
     """Squares that are left of a series by each model (n_models, n), its size and level fitted."""
     centred = models - models.mean(axis=1, keepdims=True)
-    away = made - made.mean()
+    away = course - course.mean()
     spread = np.maximum((centred**2).sum(axis=1), 1e-12)
     left: Floats = away @ away - (centred @ away) ** 2 / spread
     return left
