@@ -129,7 +129,7 @@ def mixtures(corpus: Path, n: int) -> list[Outcome]:
         x, y = column["CD14"][rows] + np.where(mono[rows], shift, 0), column["SSC-A"][rows]
         cluster = find_cluster(
             x, y, centre=(2450, 75_000), drift=(600, 45_000), mass=0.995, components=8,
-            min_events=50, purity=0.9, by_mixture=True,
+            min_events=50, purity=0.93, by_mixture=True,
         )  # fmt: skip
         inside = np.zeros(len(rows), dtype=bool)
         if cluster.region is not None:

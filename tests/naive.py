@@ -444,7 +444,7 @@ def shortest_interval(ordered, n_inside):
 
 
 def row_digest(words: Sequence[int]) -> int:
-    """Digest of one row's 32-bit words, in whole numbers cut to 64 bits."""
+    """Digest of one row's words, in whole numbers cut to 64 bits."""
     cut = 2**64 - 1
 
     def mixed(value: int) -> int:

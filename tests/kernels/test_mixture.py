@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_t
 
 import naive_gates
-from cytosepsis.kernels.mixture import t_mixture
+from cytosepsis.kernels.mixture import t_heights, t_mixture
 from effort import COMPILED, examples
 
 AREA = 1000.0
@@ -42,6 +43,18 @@ def test_every_step_makes_the_events_likelier():
         now = naive_gates.mixture_likelihood(x, y, counts, clouds, background, AREA)
         assert now >= before - 1e-6
         before = now
+
+
+@examples(40)
+@given(st.integers(0, 2**32 - 1))
+def test_heights_are_those_of_the_t_distribution(seed):
+    rng = np.random.default_rng(seed)
+    places = rng.normal(4, 6, (20, 2))
+    heights = t_heights(START, places[:, 0].copy(), places[:, 1].copy())
+    for cloud, got in zip(START, heights, strict=True):
+        weight, x, y, xx, xy, yy, freedom = cloud
+        wanted = multivariate_t((x, y), [[xx, xy], [xy, yy]], df=freedom).pdf(places)
+        assert got == pytest.approx(weight * wanted, rel=1e-9)
 
 
 @pytest.mark.skipif(not COMPILED, reason="thousands of events take minutes without the compiler")

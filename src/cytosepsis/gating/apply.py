@@ -15,6 +15,7 @@ from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
+from cytosepsis.gating.looking import LookedAt
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
 from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
@@ -162,10 +163,10 @@ def find_gates(
     tube = _Tube(raw, channels, spillover)
     tube.names(plan, ())  # whatever is missing is named at once
     others = {
-        role: _Tube(control, channels, spillover).values
+        role: LookedAt(_Tube(control, channels, spillover).values, plan)
         for role, control in (controls or {}).items()
     }
-    return resolve(plan, tube.values, controls=others, given=given)
+    return resolve(plan, LookedAt(tube.values, plan), controls=others, given=given)
 
 
 def population_values(
@@ -307,12 +308,18 @@ def _walk(
             picture.canvas.add([measured[place[measure]] for measure in picture.measures])
     counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
     values = {
-        measure: _transformed(measure, np.concatenate(parts) if parts else np.empty(0))
+        measure: _transformed(measure, _joined(parts))
         for measure, parts in zip(measures, collected, strict=True)
     }
     if len(asked) and "root" in asked:
         membership[asked.index("root")] = True
     return counts, values, dict(zip(asked, membership, strict=True))
+
+
+def _joined(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _transformed(measure: Measure, values: NDArray[np.float64]) -> NDArray[np.float64]:

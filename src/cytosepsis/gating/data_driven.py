@@ -87,7 +87,7 @@ class Cluster:
     method: Literal["mixture", "density"] = "mixture"
     mass: float = 0.99  # share of the cluster's own events within its tail's end
     components: int = 8  # clouds at most, the cluster included
-    purity: float = 0.9  # by the mixture: a gate that keeps more of others is none
+    purity: float = 0.93  # by the mixture: a gate that keeps more of others is none
     min_events: int = 50  # of the cluster
     on_fail: OnFail = "fail"
     reference: Region | None = None

@@ -34,12 +34,14 @@ def singlet_band(area: Floats, height: Floats, *, width: float, min_events: int)
     `min_events` finite pairs; `not_converged` where the events have no such band.
     """
     finite = (np.abs(area) <= MOST) & (np.abs(height) <= MOST)
-    order = np.argsort(area[finite])
-    x, y = area[finite][order], height[finite][order]
+    if not finite.all():
+        area, height = area[finite], height[finite]
+    order = np.argsort(area)
+    x, y = area[order], height[order]
     if len(x) < min_events:
         return Found("few_events", None)
     bins = _bins(x)
-    centre = np.array([float(np.median(x[part])) for part in bins])
+    centre = np.array([_median(x[part]) for part in bins])
     if len(bins) < 2 or centre[-1] - centre[0] < LEAST or np.ptp(y) < LEAST:
         return Found("not_converged", None)
     slope, intercept = _line(centre, np.array([_middle(y[part])[0] for part in bins]))
@@ -77,6 +79,11 @@ def _bins(x: Floats) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges.tolist()) if b > a]
 
 
+def _median(ascending: Floats) -> float:
+    n = len(ascending)
+    return float(0.5 * (ascending[(n - 1) // 2] + ascending[n // 2]))
+
+
 def _middle(values: Floats) -> tuple[float, float]:
     """Middle and half width of the shortest interval that holds half of the values."""
     low, high = kd.shortest_interval(np.sort(values), (len(values) + 1) // 2)
@@ -88,8 +95,8 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
     i, j = np.triu_indices(len(x), 1)
     apart = x[j] != x[i]
     slopes = (y[j] - y[i])[apart] / (x[j] - x[i])[apart]
-    slope = float(np.median(slopes))
-    return slope, float(np.median(y - slope * x))
+    slope = _median(np.sort(slopes))
+    return slope, _median(np.sort(y - slope * x))
 
 
 def _wedge(

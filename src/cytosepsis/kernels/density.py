@@ -127,13 +127,24 @@ def smooth(counts: Float, sigma: float) -> Float:
 @kernel
 def smooth_2d(counts: Float, sigma: float) -> Float:
     """Convolve a grid with a round Gaussian of `sigma` bins, as `smooth` along each axis."""
+    if sigma <= 0.0:
+        return counts.copy()
+    weights = _gaussian(sigma)
+    reach = weights.size - 1
     n_x, n_y = counts.shape
-    rows = np.empty((n_x, n_y))
+    rows = np.zeros((n_x, n_y))
+    out = np.zeros((n_x, n_y))
+    # The longest loops are inside, over neighbours in memory: they become vector instructions.
     for i in range(n_x):
-        rows[i] = smooth(counts[i], sigma)
-    out = np.empty((n_x, n_y))
-    for j in range(n_y):
-        out[:, j] = smooth(rows[:, j].copy(), sigma)
+        for k in range(-reach, reach + 1):
+            weight = weights[abs(k)]
+            for j in range(max(0, -k), min(n_y, n_y - k)):
+                rows[i, j + k] += weight * counts[i, j]
+    for i in range(n_x):
+        for k in range(max(0, i - reach), min(n_x, i + reach + 1)):
+            weight = weights[abs(k - i)]
+            for j in range(n_y):
+                out[k, j] += weight * rows[i, j]
     return out
 
 

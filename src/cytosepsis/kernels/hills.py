@@ -35,14 +35,13 @@ def hills(density: Float, sigma: float, significant: float, shallow: float) -> I
     """
     n_x, n_y = density.shape
     flat = density.ravel()
-    order = np.argsort(-flat, kind="mergesort")
+    some = np.flatnonzero(flat > 0.0)
+    order = some[np.argsort(-flat[some], kind="mergesort")]
     hill = np.full(flat.size, -1, dtype=np.int64)
     # standard deviation of the difference of two heights: sqrt(their sum / (4 pi)) / sigma
     limits = (significant / (sigma * math.sqrt(4.0 * math.pi)), shallow)
     for cell in order:
         height = flat[cell]
-        if height <= 0.0:
-            break
         i, j = cell // n_y, cell % n_y
         best = -1
         for a in range(max(i - 1, 0), min(i + 2, n_x)):

@@ -47,6 +47,7 @@ def t_mixture(
     clouds = start.copy()
     share = np.zeros((n, k + 1))
     pull = np.zeros((n, k))
+    stretch = np.zeros((n, k))  # logarithms, of which both the height and the freedom are made
     background = max(1e-6, 1.0 - clouds[:, 0].sum())
     total = counts.sum()
     before = -math.inf
@@ -60,7 +61,8 @@ def t_mixture(
                 dx, dy = x[i] - clouds[c, 1], y[i] - clouds[c, 2]
                 far = form[c, 0] * dx * dx + 2.0 * form[c, 1] * dx * dy + form[c, 2] * dy * dy
                 freedom = clouds[c, 6]
-                part = form[c, 3] * math.exp(-form[c, 4] * math.log1p(far / freedom))
+                stretch[i, c] = math.log1p(far / freedom)
+                part = form[c, 3] * math.exp(-form[c, 4] * stretch[i, c])
                 pull[i, c] = (freedom + 2.0) / (freedom + far)
                 share[i, c] = part
                 all_of += part
@@ -75,8 +77,22 @@ def t_mixture(
         before = gained
         background = max(1e-9, (counts * share[:, k]).sum() / total)
         for c in range(k):
-            _moved(clouds, c, x, y, counts, share, pull, floor)
+            _moved(clouds, c, x, y, counts, share, pull, stretch, floor)
     return clouds, share, steps
+
+
+@kernel
+def t_heights(clouds: Float, x: Float, y: Float) -> Float:
+    """Height of each cloud (k, 7), weight included, at each place: (k, n)."""
+    form = _forms(clouds)
+    heights = np.empty((len(clouds), x.size))
+    for c in range(len(clouds)):
+        for i in range(x.size):
+            dx, dy = x[i] - clouds[c, 1], y[i] - clouds[c, 2]
+            far = form[c, 0] * dx * dx + 2.0 * form[c, 1] * dx * dy + form[c, 2] * dy * dy
+            stretch = math.log1p(far / clouds[c, 6])
+            heights[c, i] = form[c, 3] * math.exp(-form[c, 4] * stretch)
+    return heights
 
 
 @kernel
@@ -104,6 +120,7 @@ def _moved(
     counts: Float,
     share: Float,
     pull: Float,
+    stretch: Float,
     floor: float,
 ) -> None:
     """One cloud moved to where its share of the places lies."""
@@ -118,7 +135,7 @@ def _moved(
         weight += own * pull[i, c]
         sx += own * pull[i, c] * x[i]
         sy += own * pull[i, c] * y[i]
-        spread += own * (math.log(pull[i, c]) - pull[i, c])
+        spread -= own * (stretch[i, c] + pull[i, c])
     total = counts.sum()
     clouds[c, 0] = mass / total
     if mass < 3.0:
@@ -136,7 +153,9 @@ def _moved(
     clouds[c, 3], clouds[c, 5] = max(vx / mass, floor), max(vy / mass, floor)
     limit = 0.98 * math.sqrt(clouds[c, 3] * clouds[c, 5])
     clouds[c, 4] = min(max(vxy / mass, -limit), limit)
-    clouds[c, 6] = _freedom(spread / mass, clouds[c, 6])
+    freedom = clouds[c, 6]
+    spread = spread / mass + math.log((freedom + 2.0) / freedom)  # mean of log(pull) - pull
+    clouds[c, 6] = _freedom(spread, freedom)
 
 
 @kernel
