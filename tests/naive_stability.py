@@ -1,9 +1,10 @@
-"""The oracle of `kernels.stability`: sorted values, plain loops, every partition tried."""
+"""The oracle of `kernels.stability` and `kernels.levels`: plain loops, every partition tried."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Sequence
 
 
@@ -117,3 +118,44 @@ def best_partition_cost(
         for size in range(len(levels))
         for chosen in itertools.combinations(inner, size)
     )
+
+
+def departures(
+    levels: Sequence[Sequence[float]],
+    starts: Sequence[int],
+    noise: Sequence[float],
+    sure: float,
+    limit: float,
+) -> list[float]:
+    """Of each segment the second largest of the distances from the usual level that are sure."""
+    borders = list(itertools.pairwise([*starts, len(levels[0])]))
+    means = [[statistics.fmean(row[a:b]) for row in levels] for a, b in borders]
+
+    def away(segment: int, level: Sequence[float]) -> float:
+        first, stop = borders[segment]
+        distances = []
+        for mean, usual, error in zip(means[segment], level, noise, strict=True):
+            is_sure = abs(mean - usual) > sure * error / math.sqrt(stop - first)
+            distances.append(mean - usual if is_sure else 0.0)
+        return sorted(distances, key=abs)[-2]
+
+    def near(level: Sequence[float]) -> list[int]:
+        return [k for k in range(len(borders)) if abs(away(k, level)) < limit]
+
+    def n_bins(segments: Sequence[int]) -> int:
+        return sum(borders[k][1] - borders[k][0] for k in segments)
+
+    chosen = near(max(means, key=lambda level: n_bins(near(level))))
+    usual = [
+        sum(means[k][row] * n_bins([k]) for k in chosen) / n_bins(chosen)
+        for row in range(len(levels))
+    ]
+    return [away(k, usual) for k in range(len(borders))]
+
+
+def running_medians(values: Sequence[float], width: int) -> list[float]:
+    """Median about each place of the series and its mirror images, laid end to end."""
+    half = width // 2
+    there_and_back = [*values, *values[-2:0:-1]]
+    wide = [there_and_back[k % len(there_and_back)] for k in range(-half, len(values) + half)]
+    return [statistics.median(wide[k : k + width]) for k in range(len(values))]

@@ -34,7 +34,7 @@ def test_a_compilation_that_was_interrupted_is_not_taken_for_finished(
     monkeypatch.setattr(kernels, "CACHE_FOLDER", tmp_path)
     (tmp_path / "walk.walk_block-1.py311.nbi").touch()
     (tmp_path / "density.shortest_interval-1.py311.nbi").touch()
-    (tmp_path / "stability.segments-1.py311.nbi").touch()
+    (tmp_path / "levels.running_medians-1.py311.nbi").touch()
     assert not kernels.is_compiled(kernels.WALK)
     (tmp_path / "walk.walk-1.py311.nbi").touch()
     (tmp_path / "mixture.t_mixture-1.py311.nbi").touch()

@@ -16,6 +16,7 @@ from cytosepsis.cli import app
 from cytosepsis.codec import decode, encode
 from cytosepsis.protocol import AbcSettings, Assay, Sample
 from cytosepsis.quality.report import CheckResult, QualityReport
+from cytosepsis.quality.stretches import noise_of
 from cytosepsis.sample import SampleResult
 from cytosepsis.tables import all_tables
 from events import raw_of
@@ -92,6 +93,15 @@ def test_what_is_left_of_a_disturbed_file_passes() -> None:
     again = cs.check_quality(raw.keep(report.kept()))
     assert again.n_events == 20_000 - report.mask().sum()
     assert not again.mask().any()
+
+
+def test_noise_is_that_of_the_steps_between_neighbours() -> None:
+    levels = np.random.default_rng(1).standard_normal((3, 5, 30)).cumsum(axis=-1)
+    steps = np.abs(np.diff(levels, axis=-1))
+    middle, high = np.quantile(steps, [0.5, 0.85], axis=-1)
+    wanted = np.maximum(middle / 0.6745, high / 1.4395) / np.sqrt(2.0)
+    assert noise_of(levels) == pytest.approx(wanted)
+    assert noise_of(levels[:, :, :1]).tolist() == np.zeros((3, 5)).tolist()
 
 
 # --- real files

@@ -111,30 +111,9 @@ def test_the_clock_is_its_twin(times: list[float], ordered: bool, repeats: int) 
     assert clock.fall == wanted["fall"]
 
 
-LEVELS = st.integers(1, 2).flatmap(
-    lambda n: st.lists(
-        st.lists(st.integers(-8, 8).map(float), min_size=n, max_size=n), min_size=1, max_size=9
-    )
-)
-
-
-@examples(120)
-@given(LEVELS, st.floats(0.1, 50.0))
-def test_segments_are_the_best_partition(levels: list[list[float]], penalty: float) -> None:
-    weights = [0.5, 2.0][: len(levels[0])]
-    got = stability.segments(np.array(levels), np.array(weights), penalty)
-    assert got[0] == 0
-    assert np.all(np.diff(got) > 0)
-    cost = naive.partition_cost(levels, weights, penalty, got.tolist())
-    assert cost == pytest.approx(naive.best_partition_cost(levels, weights, penalty))
-
-
-def test_segments_of_no_bins_are_none() -> None:
-    assert stability.segments(np.empty((0, 2)), np.ones(2), 1.0).tolist() == []
-
-
 def test_edges_of_cells_ascend_and_hold_their_values() -> None:
-    edges = [stability.edge_of(place) for place in range(stability.N_CELLS + 1)]
+    edges = stability.CELL_EDGES
+    assert len(edges) == stability.N_CELLS + 1
     assert np.all(np.diff(edges) > 0)
     for value in (1.0, -1.0, 262143.0, 3e-7, -2.5e11):
         key = int(np.array([value]).view(np.int64)[0])

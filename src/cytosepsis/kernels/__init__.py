@@ -82,8 +82,8 @@ CACHE_FOLDER, CACHE_NOTE = _writable_folder()
 WALK = "walk.walk"
 DENSITY = "density.shortest_interval"
 MIXTURE = "mixture.t_mixture"
-STABILITY = "stability.segments"
-STUDY = (WALK, DENSITY, STABILITY, MIXTURE)  # what a whole study needs
+LEVELS = "levels.running_medians"
+STUDY = (WALK, DENSITY, LEVELS, MIXTURE)  # what a whole study needs
 
 
 def kernel(function: F) -> F:

@@ -2,7 +2,7 @@
 
 Memory is that of the bins, whatever the size of the file. The quantiles of a bin come from counts
 in cells as fine as 1/32 of the value, which are the upper bits of a float64: no logarithm, no
-sorting. `segments` cuts series of such bins where their level changes.
+sorting. Loops over all events have no branches, so that the compiler makes vectors of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import kernel
+from cytosepsis.kernels import borrowing
 from cytosepsis.kernels.decode import Views, decode_all
 
 Ints = NDArray[np.int64]
@@ -27,9 +27,21 @@ BITS = 5
 LOWEST = (1023 - 20) << BITS
 N_MAGNITUDES = 64 << BITS
 N_CELLS = 2 * N_MAGNITUDES
+N_GROUPS = N_CELLS >> BITS  # of the cells of one power of two
 INFINITE = 0x7FF0000000000000  # key of infinity; of minus infinity it is ~INFINITE
 LARGEST = 0x7FFFFFFFFFFFFFFF  # above every key
 _SHIFT = 52 - BITS
+_UNCOUNTED = N_CELLS  # place of what is no number, beside the cells
+
+
+def _cell_edges() -> Floats:
+    """Lower edge of each cell, and the upper edge of the last: (N_CELLS + 1,)."""
+    bits = (np.arange(1, N_MAGNITUDES + 1, dtype=np.int64) + LOWEST) << _SHIFT
+    above = bits.view(np.float64)
+    return np.concatenate([-above[::-1], [0.0], above])
+
+
+CELL_EDGES = _cell_edges()
 
 # Columns of `tally`.
 N_NAN = 0
@@ -52,8 +64,9 @@ class Track(NamedTuple):
     mask: Ints
     top: Ints  # key at and above which a detector is saturated; LARGEST: not known
     above: Ints  # key beyond which $PnR is not this scale's limit; LARGEST: not known
-    counts: NDArray[np.int32]  # (n_channels, N_CELLS): of the bin in hand, zero between bins
-    reach: Ints  # (n_channels, 2): lowest and highest cell of the bin in hand
+    # of the bin in hand, zero between bins; the last place is of what is no number
+    counts: NDArray[np.int32]  # (n_channels, N_CELLS + 1): of each cell
+    groups: NDArray[np.int32]  # (n_channels, N_GROUPS + 1): of each power of two
     probabilities: Floats
     quantiles: Floats  # (n_bins, n_channels, n_probabilities)
     extremes: Ints  # (n_channels, 2): keys of the least and largest value
@@ -72,10 +85,11 @@ class Track(NamedTuple):
     clock: Floats  # (5,)
     ticks: Ints  # (3,)
     values: Floats  # (BLOCK,): scratch
-    keys: Ints  # (BLOCK,): scratch
+    steps: Floats  # (BLOCK,): scratch
+    cells: NDArray[np.uint64]  # (BLOCK,): scratch
 
 
-@kernel
+@borrowing
 def follow(
     track: Track, views: Views, code: int, stride: np.uint64, n_rows: int, first: int
 ) -> None:
@@ -83,6 +97,8 @@ def follow(
 
     Blocks come in file order. A bin's quantiles are written when its last event has come.
     """
+    # A call that hands on all of `track` copies it: arrays one by one, but where that is rare.
+    bits = track.values.view(np.int64)
     for start in range(0, n_rows, BLOCK):
         rows = min(BLOCK, n_rows - start)
         begin = first + start
@@ -91,14 +107,35 @@ def follow(
         for c in range(track.column.size):
             column = track.column[c] + offset
             decode_all(views, code, column, stride, rows, track.mask[c], track.values)
-            _follow_channel(track, c, rows, begin, number)
+            low, high = _range(bits, rows)
+            # A NaN's key lies beyond those of the infinities.
+            if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
+                limits = (track.top[c], track.above[c])
+                _tally(bits, rows, (low, high), limits, track.extremes[c], track.tally[c])
+            counts = track.counts[c]
+            groups = track.groups[c]
+            place = number
+            done = 0
+            while done < rows:
+                stop = min(rows, track.edges[place + 1] - begin)
+                counted = done + (-(begin + done)) % track.every
+                _count(bits, counted, stop, track.every, track.cells, counts, groups)
+                if stop == track.edges[place + 1] - begin:
+                    read_quantiles(counts, groups, track.probabilities, track.quantiles[place, c])
+                    place += 1
+                done = stop
         if track.time_column < stride:
             column = track.time_column + offset
             decode_all(views, code, column, stride, rows, track.time_mask, track.values)
-            _follow_time(track, rows, begin, number)
+            done = 0
+            while done < rows:
+                stop = min(rows, track.edges[number + 1] - begin)
+                _follow_clock(track, track.values[done:stop], begin + done, number)
+                number += 1
+                done = stop
 
 
-@kernel
+@borrowing
 def _bin_of(edges: Ints, event: int) -> int:
     """Number of the bin that an event lies in."""
     low = 0
@@ -112,161 +149,150 @@ def _bin_of(edges: Ints, event: int) -> int:
     return low
 
 
-@kernel
-def _follow_channel(track: Track, c: int, rows: int, begin: int, number: int) -> None:
-    """Take one channel of some events into its tally and, every so many events, into its bins."""
-    keys = track.keys[:rows]
-    low, high = _order(track.values[:rows], keys)
-    # A NaN's key lies beyond those of the infinities.
-    if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
-        _tally(track, c, keys)
-    counts = track.counts[c]
-    reach = track.reach[c]
-    done = 0
-    while done < rows:
-        stop = min(rows, track.edges[number + 1] - begin)
-        reach[0] = min(reach[0], cell_of(low))
-        reach[1] = max(reach[1], cell_of(high))
-        for k in range(done + (-(begin + done)) % track.every, stop, track.every):
-            if ~INFINITE <= keys[k] <= INFINITE:
-                counts[cell_of(keys[k])] += 1
-        if stop == track.edges[number + 1] - begin:
-            read_quantiles(counts, reach, track.probabilities, track.quantiles[number, c])
-            number += 1
-        done = stop
+@borrowing
+def key_of(bits: int) -> int:
+    """Integer of the same order as the float64 of these bits: of a negative one they are turned."""
+    return bits ^ ((bits >> 63) & LARGEST)
 
 
-@kernel
-def _order(values: Floats, keys: Ints) -> tuple[int, int]:
-    """Write the keys of values, integers of the same order as the values; the least and largest.
-
-    A key is the bits of a float64, of a negative one with all but the sign turned over.
-    """
-    bits = values.view(np.int64)
+@borrowing
+def _range(bits: Ints, rows: int) -> tuple[int, int]:
+    """Least and largest key of some values."""
     low = LARGEST
     high = -LARGEST
-    for k in range(bits.size):
-        key = bits[k] ^ ((bits[k] >> 63) & LARGEST)
-        keys[k] = key
+    for k in range(rows):
+        key = key_of(bits[k])
         low = min(low, key)
         high = max(high, key)
     return low, high
 
 
-@kernel
+@borrowing
 def cell_of(key: int) -> int:
     """The cell that counts a value of this key; infinities lie in the outermost ones."""
     magnitude = key ^ (key >> 63)
     cell = min(max((magnitude >> _SHIFT) - LOWEST, 0), N_MAGNITUDES - 1)
-    return N_MAGNITUDES + cell if key >= 0 else N_MAGNITUDES - 1 - cell
+    return N_MAGNITUDES + (cell ^ (key >> 63))
 
 
-@kernel
-def _tally(track: Track, c: int, keys: Ints) -> None:
-    """Count what lies at the ends of a channel's scale."""
-    least = track.extremes[c, 0]
-    most = track.extremes[c, 1]
-    tally = track.tally[c]
-    for key in keys:
-        if key > INFINITE or key < ~INFINITE:
-            tally[N_NAN] += 1
-            continue
-        tally[N_TOP] += key >= track.top[c]
-        tally[N_ABOVE] += key > track.above[c]
-        if key <= least:
-            tally[N_AT_LEAST] = tally[N_AT_LEAST] + 1 if key == least else 1
-            least = key
-        if key >= most:
-            tally[N_AT_MOST] = tally[N_AT_MOST] + 1 if key == most else 1
-            most = key
-    track.extremes[c, 0] = least
-    track.extremes[c, 1] = most
+@borrowing
+def _count(
+    bits: Ints,
+    first: int,
+    stop: int,
+    every: int,
+    cells: NDArray[np.uint64],
+    counts: NDArray[np.int32],
+    groups: NDArray[np.int32],
+) -> None:
+    """Count every so many of some values in their cells."""
+    n = max(0, -((first - stop) // every))
+    keys = cells.view(np.int64)
+    place = np.uint64(first)
+    for k in range(n):
+        keys[k] = bits[place]
+        place += np.uint64(every)
+    for k in range(n):
+        key = key_of(keys[k])
+        is_number = ~INFINITE <= key <= INFINITE
+        cells[k] = cell_of(key) if is_number else _UNCOUNTED
+    for k in range(n):
+        counts[cells[k]] += np.int32(1)
+        groups[cells[k] >> np.uint64(BITS)] += np.int32(1)
 
 
-@kernel
-def edge_of(place: int) -> float:
-    """Lower edge of a cell; of the cell after the last, the upper edge of the last."""
-    if place >= N_MAGNITUDES:
-        cell = place - N_MAGNITUDES
-        sign = 1.0
-    else:
-        cell = N_MAGNITUDES - place
-        sign = -1.0
-    if cell == 0:
-        return 0.0
-    power = int(cell >> BITS) - 20  # as plain Python: ldexp takes no number of numpy
-    return sign * math.ldexp(1.0 + (cell & ((1 << BITS) - 1)) / (1 << BITS), power)
+@borrowing
+def _tally(
+    bits: Ints,
+    rows: int,
+    reach: tuple[int, int],
+    limits: tuple[int, int],
+    extremes: Ints,
+    tally: Ints,
+) -> None:
+    """Count what lies at the ends of a channel's scale.
+
+    `reach` are the least and largest key of the values, `limits` the channel's `top` and `above`.
+    """
+    low, high = reach
+    top, above = limits
+    if low < ~INFINITE or high > INFINITE:
+        low = LARGEST
+        high = -LARGEST
+        for k in range(rows):
+            key = key_of(bits[k])
+            if ~INFINITE <= key <= INFINITE:
+                low = min(low, key)
+                high = max(high, key)
+            else:
+                tally[N_NAN] += 1
+    n_top = 0
+    n_above = 0
+    n_low = 0
+    n_high = 0
+    for k in range(rows):
+        key = key_of(bits[k])
+        is_number = key <= INFINITE
+        n_top += is_number & (key >= top)
+        n_above += is_number & (key > above)
+        n_low += key == low
+        n_high += key == high
+    tally[N_TOP] += n_top
+    tally[N_ABOVE] += n_above
+    if low < extremes[0]:
+        extremes[0] = low
+        tally[N_AT_LEAST] = 0
+    if low == extremes[0]:
+        tally[N_AT_LEAST] += n_low
+    if high > extremes[1]:
+        extremes[1] = high
+        tally[N_AT_MOST] = 0
+    if high == extremes[1]:
+        tally[N_AT_MOST] += n_high
 
 
-@kernel
+@borrowing
 def read_quantiles(
-    counts: NDArray[np.int32], reach: Ints, probabilities: Floats, out: Floats
+    counts: NDArray[np.int32], groups: NDArray[np.int32], probabilities: Floats, out: Floats
 ) -> None:
     """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
 
     `probabilities` ascend, in (0, 1). Values in the two cells about zero are zero. Cells are
     skipped by whole powers of two: most are empty.
     """
-    first = reach[0] >> BITS
-    last = reach[1] >> BITS
     total = 0
-    for group in range(first, last + 1):
-        total += _in_group(counts, group)
-    if total == 0:
-        out[:] = math.nan
-        return
-    group = first
-    inside = _in_group(counts, group)
+    for group in range(N_GROUPS):
+        total += groups[group]
+    group = 0
     before = 0
     for k in range(probabilities.size):
+        out[k] = math.nan
+        if total == 0:
+            continue
         wanted = probabilities[k] * total
-        while before + inside < wanted:
-            before += inside
+        while before + groups[group] < wanted:
+            before += groups[group]
             group += 1
-            inside = _in_group(counts, group)
         place = group << BITS
         below = before
         while below + counts[place] < wanted:
             below += counts[place]
             place += 1
-        low = edge_of(place)
-        high = edge_of(place + 1)
+        low = CELL_EDGES[place]
+        high = CELL_EDGES[place + 1]
         out[k] = 0.0
         if low != 0.0 and high != 0.0:
             out[k] = low + (wanted - below) / counts[place] * (high - low)
-    for place in range(first << BITS, (last + 1) << BITS):
-        counts[place] = 0
-    reach[0] = N_CELLS
-    reach[1] = -1
+    for group in range(N_GROUPS):
+        if groups[group] > 0:
+            groups[group] = 0
+            for place in range(group << BITS, (group + 1) << BITS):
+                counts[place] = 0
 
 
-@kernel
-def _in_group(counts: NDArray[np.int32], group: int) -> int:
-    """How many values lie in the cells of one power of two."""
-    total = 0
-    for place in range(group << BITS, (group + 1) << BITS):
-        total += counts[place]
-    return total
-
-
-@kernel
-def _follow_time(track: Track, rows: int, begin: int, number: int) -> None:
-    """Take the clock of some events into their bins."""
-    done = 0
-    while done < rows:
-        stop = min(rows, track.edges[number + 1] - begin)
-        _follow_clock(track, track.values[done:stop], begin + done, number)
-        number += 1
-        done = stop
-
-
-@kernel
+@borrowing
 def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
-    """What passed in a bin, its longest gap, and falls of the clock.
-
-    The clock restarts where it falls back by more than half of what it had run since its last
-    start: two files joined, or a counter that was full. Smaller falls are disorder.
-    """
+    """What passed in a bin, its longest gap, and falls of the clock."""
     clock = track.clock
     ticks = track.ticks
     first = _first_finite(times)
@@ -278,6 +304,25 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
         clock[LATEST] = first
         clock[EARLIEST] = first
         clock[BEFORE] = first
+    steps = track.steps[: times.size]
+    if _ascends(times, steps, clock, track.gap, track.gap_event, begin, number):
+        track.elapsed[number] += times[-1] - clock[LATEST]
+        clock[LATEST] = times[-1]
+        clock[BEFORE] = times[-1]
+        ticks[N_TIMED] += times.size
+    else:
+        _follow_disorder(track, times, begin, number)
+
+
+@borrowing
+def _follow_disorder(track: Track, times: Floats, begin: int, number: int) -> None:
+    """Do the same event by event, of a clock that falls or is no number in places.
+
+    The clock restarts where it falls back by more than half of what it had run since its last
+    start: two files joined, or a counter that was full. Smaller falls are disorder.
+    """
+    clock = track.clock
+    ticks = track.ticks
     latest = clock[LATEST]
     before = clock[BEFORE]
     tick = clock[TICK]
@@ -319,7 +364,47 @@ def _follow_clock(track: Track, times: Floats, begin: int, number: int) -> None:
     ticks[N_BACKWARD] += n_backward
 
 
-@kernel
+@borrowing
+def _ascends(
+    times: Floats,
+    steps: Floats,
+    clock: Floats,
+    gap: Floats,
+    gap_event: Ints,
+    begin: int,
+    number: int,
+) -> bool:
+    """Whether the clock never falls, as it mostly does; then note its least and largest step.
+
+    Steps are compared by their bits, which are in order where no step is below zero: compilers make
+    vectors of the least integer, not of the least float64.
+    """
+    steps[0] = times[0] - clock[LATEST]
+    for k in range(1, times.size):
+        steps[k] = times[k] - times[k - 1]
+    bits = steps.view(np.int64)
+    least = LARGEST
+    most = 0
+    tick = LARGEST
+    for k in range(bits.size):
+        step = bits[k]
+        least = min(least, step)
+        most = max(most, step)
+        tick = min(tick, step if step > 0 else LARGEST)
+    if least < 0 or most >= INFINITE:
+        return False
+    known = clock.view(np.int64)
+    known[TICK] = min(known[TICK], tick)
+    if most > gap.view(np.int64)[number]:
+        k = 0
+        while bits[k] < most:
+            k += 1
+        gap[number] = steps[k]
+        gap_event[number] = begin + k
+    return True
+
+
+@borrowing
 def _note_restart(track: Track, event: int, before: float, after: float) -> None:
     """Note that the clock begins again; of very many restarts only the first."""
     number = track.ticks[N_RESTARTS]
@@ -331,57 +416,9 @@ def _note_restart(track: Track, event: int, before: float, after: float) -> None
     track.clock[EARLIEST] = after
 
 
-@kernel
+@borrowing
 def _first_finite(values: Floats) -> float:
     for value in values:
         if math.isfinite(value):
             return value
     return math.nan
-
-
-@kernel
-def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
-    """First bins of the segments of constant level, by exact minimisation.
-
-    Minimises the weighted squares about each segment's means plus `penalty` per segment (optimal
-    partitioning: Jackson 2005, 10.1109/LSP.2001.838216). Of equally good partitions the one whose
-    last segment begins first.
-
-    Parameters
-    ----------
-    levels : (n_bins, n_series), finite
-    weights : (n_series,), of each series' squares
-
-    Returns
-    -------
-    int64 (n_segments,), ascending, the first 0; empty of no bins
-    """
-    n, n_series = levels.shape
-    sums = np.zeros((n + 1, n_series))
-    squares = np.zeros(n + 1)
-    for k in range(n):
-        squares[k + 1] = squares[k]
-        for s in range(n_series):
-            sums[k + 1, s] = sums[k, s] + levels[k, s]
-            squares[k + 1] += weights[s] * levels[k, s] * levels[k, s]
-    best = np.full(n + 1, math.inf)
-    best[0] = 0.0
-    origin = np.zeros(n + 1, dtype=np.int64)
-    for stop in range(1, n + 1):
-        for start in range(stop):
-            cost = squares[stop] - squares[start]
-            for s in range(n_series):
-                total = sums[stop, s] - sums[start, s]
-                cost -= weights[s] * total * total / (stop - start)
-            cost += best[start] + penalty
-            if cost < best[stop]:
-                best[stop] = cost
-                origin[stop] = start
-    found = np.empty(n, dtype=np.int64)
-    n_found = 0
-    stop = n
-    while stop > 0:
-        stop = int(origin[stop])
-        found[n_found] = stop
-        n_found += 1
-    return found[:n_found][::-1].copy()

@@ -16,7 +16,7 @@ from cytosepsis.quality.margins import check_margins
 from cytosepsis.quality.rate import check_rate
 from cytosepsis.quality.report import CheckResult, QualityBin, QualityReport
 from cytosepsis.quality.settings import QualitySettings, Verdict
-from cytosepsis.quality.signal import check_signal
+from cytosepsis.quality.signal import check_signals
 from cytosepsis.quality.trace import PROBABILITIES, Trace, trace_events
 
 _WORST: tuple[Verdict, ...] = ("pass", "review", "fail")
@@ -105,9 +105,8 @@ def check_columns(raw: RawEvents, columns: Sequence[int], limits: QualitySetting
     checks: list[CheckResult] = []
     if "rate" in limits.checks:
         checks.append(check_rate(trace, limits))
-    for index, column in enumerate(columns):
-        if "signal" in limits.checks:
-            checks.append(check_signal(trace, index, raw.pnn[column], limits))
+    if "signal" in limits.checks:
+        checks.extend(check_signals(trace, [raw.pnn[column] for column in columns], limits))
     for index, column in enumerate(columns):
         if "margin" in limits.checks:
             checks.append(check_margins(trace, index, raw.pnn[column], limits))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels.stability import segments
+from cytosepsis.kernels.levels import segments
 from cytosepsis.quality.report import CheckResult, CheckStatus, Kind, Window, joined
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.quality.stretches import noise_of, verdict_of, window_of
@@ -154,7 +154,7 @@ def _series(trace: Trace, clock: Clock, gaps: list[Window]) -> _Series | None:
     spent = np.maximum(np.add.reduceat(seconds, starts), 0.5 * clock.tick)
     levels = np.log10(n_events / spent)
     by_chance = 1.0 / (math.log(10.0) * math.sqrt(float(n_events.mean())))
-    noise = max(float(noise_of(levels[:, None])[0]), by_chance)
+    noise = max(float(noise_of(levels)), by_chance)
     return _Series(starts, stops - 1, n_events, spent, levels, noise)
 
 
@@ -167,7 +167,7 @@ def _stretches(
     large part of the file is another setting of the pump, or a slow decline: told, not flagged.
     """
     levels = series.levels - np.median(series.levels)
-    starts = segments(levels[:, None], np.array([series.noise**-2]), PENALTY)
+    starts = segments(levels[None], np.array([series.noise**-2]), PENALTY)
     stops = np.append(starts[1:], len(levels))
     limit = math.log10(settings.rate_ratio)
     usual = _weighted_median(series, 0, len(levels))

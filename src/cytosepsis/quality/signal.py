@@ -9,15 +9,16 @@ moves the one that lies between two populations.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels.stability import segments
+from cytosepsis.kernels.levels import departures, running_medians, segments
 from cytosepsis.quality.report import CheckResult, CheckStatus, Kind, Window, joined
 from cytosepsis.quality.settings import QualitySettings
-from cytosepsis.quality.stretches import noise_of, verdict_of, window_of
+from cytosepsis.quality.stretches import noise_of, quantile_of, verdict_of, window_of
 from cytosepsis.quality.trace import PROBABILITIES, Trace
 
 # Per segment, in squared standard errors summed over the five quantiles. Quantiles of a bin move
@@ -32,26 +33,27 @@ _LEAST_NOISE = 0.002  # decades: cells of the histogram are up to 0.013 wide
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_CHANCE = np.array(PROBABILITIES)
+_MIDDLE = PROBABILITIES.index(0.5)
+# Slopes of a line over the probabilities, as weights of its values.
+_SLOPES = np.array([np.gradient(values, _CHANCE) for values in np.eye(len(PROBABILITIES))])
 
 
 @dataclass(frozen=True, slots=True)
 class _Series:
     """Levels of a channel along the file, cut into segments."""
 
-    levels: Floats  # (n, 5) decades, of the bins that have values
+    levels: Floats  # (5, n) decades, of the bins that have values
     bins: Ints  # (n,): their numbers
     starts: Ints  # (n_segments,): first place of each segment in the two above
     noise: Floats  # (5,): standard error of one bin
 
     @property
-    def stops(self) -> Ints:
-        return np.append(self.starts[1:], len(self.levels))
-
-    @property
-    def means(self) -> Floats:
-        """Level of each segment: (n_segments, 5)."""
-        sums: Floats = np.add.reduceat(self.levels, self.starts)
-        return sums / (self.stops - self.starts)[:, None]
+    def n(self) -> int:
+        """Number of bins that have values."""
+        return len(self.bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,28 @@ class _Run:
     size: float
 
 
-def check_signal(trace: Trace, index: int, pnn: str, settings: QualitySettings) -> CheckResult:
-    """Judge the stability of one channel of a trace."""
-    status = _status(trace, index, settings)
-    if status not in ("ok", "not_a_number"):
-        return CheckResult("signal", pnn, status, None)
-    series = _series(trace, index)
-    sizes = _sizes(series, settings.signal_shift)
+def check_signals(
+    trace: Trace, names: Sequence[str], settings: QualitySettings
+) -> list[CheckResult]:
+    """Judge the stability of each channel of a trace; `names` are their $PnN.
+
+    What numpy does is done for all channels at once: they are short series.
+    """
+    statuses = _statuses(trace, settings)
+    judged = [index for index, status in enumerate(statuses) if status in ("ok", "not_a_number")]
+    results = [CheckResult("signal", pnn, statuses[k], None) for k, pnn in enumerate(names)]
+    for index, series in _all_series(trace, judged):
+        results[index] = _judged(trace, series, statuses[index], names[index], settings)
+    return results
+
+
+def _judged(
+    trace: Trace, series: _Series, status: CheckStatus, pnn: str, settings: QualitySettings
+) -> CheckResult:
+    sizes: list[float] = [0.0]  # of one segment, which is the usual level itself
+    if len(series.starts) > 1:
+        limit = settings.signal_shift
+        sizes = departures(series.levels, series.starts, series.noise, _SURE, limit).tolist()
     runs = _runs(series, sizes, settings.signal_shift)
     drift = _drift(series, settings.signal_shift)
     flagged = joined(
@@ -87,7 +104,7 @@ def check_signal(trace: Trace, index: int, pnn: str, settings: QualitySettings) 
         verdict=verdict,
         n_flagged=n_flagged,
         fraction_flagged=n_flagged / trace.n_events,
-        size=float(sizes[np.argmax(np.abs(sizes))]),
+        size=max(sizes, key=abs),
         windows=_windows(trace, series, runs, drift),
         flagged=flagged,
     )
@@ -101,7 +118,7 @@ def _windows(
     for run in runs:
         if drift is not None and _shared(run, drift) > 0.5 * (run.stop - run.start):
             continue
-        at_end = run.start == 0 or run.stop == len(series.levels)
+        at_end = run.start == 0 or run.stop == series.n
         found.append(("step" if at_end else "excursion", run))
     return tuple(
         window_of(kind, trace, int(series.bins[r.start]), int(series.bins[r.stop - 1]), r.size)
@@ -114,93 +131,90 @@ def _shared(run: _Run, other: _Run) -> int:
     return max(0, min(run.stop, other.stop) - max(run.start, other.start))
 
 
-def _status(trace: Trace, index: int, settings: QualitySettings) -> CheckStatus:
-    n_values = trace.n_events - int(trace.n_nan[index])
-    if n_values < settings.min_events:
-        return "few_events" if trace.n_events < settings.min_events else "not_a_number"
-    if trace.least[index] == trace.most[index]:
-        return "constant"
-    if _counts(trace.quantiles[:, index]):
-        return "counter"
-    return "not_a_number" if trace.n_nan[index] else "ok"
+def _statuses(trace: Trace, settings: QualitySettings) -> list[CheckStatus]:
+    n_values = trace.n_events - trace.n_nan
+    is_constant = trace.least == trace.most
+    is_counter = _counts(trace.quantiles)
+    found: list[CheckStatus] = []
+    for index in range(len(trace.columns)):
+        if n_values[index] < settings.min_events:
+            few = trace.n_events < settings.min_events
+            found.append("few_events" if few else "not_a_number")
+        elif is_constant[index]:
+            found.append("constant")
+        elif is_counter[index]:
+            found.append("counter")
+        else:
+            found.append("not_a_number" if trace.n_nan[index] else "ok")
+    return found
 
 
-def _counts(quantiles: Floats) -> bool:
-    """Whether a column counts the events up: it only rises, and no bin holds much of its range."""
-    low, middle, high = quantiles[:, 0], quantiles[:, 2], quantiles[:, -1]
-    rises = bool(np.all(np.diff(middle) > -np.abs(middle[1:]) / 32.0))  # as fine as the cells are
-    return rises and float(np.median(high - low)) < 0.1 * float(middle[-1] - middle[0])
+def _counts(quantiles: Floats) -> Bools:
+    """Whether columns count the events up: they only rise, and no bin holds much of the range."""
+    low, middle, high = quantiles[:, :, 0], quantiles[:, :, _MIDDLE], quantiles[:, :, -1]
+    fine = np.abs(middle[1:]) / 32.0  # as the cells are
+    rises: Bools = np.all(np.diff(middle, axis=0) > -fine, axis=0)
+    for index in np.flatnonzero(rises) if len(middle) else ():
+        held = float(np.median(high[:, index] - low[:, index]))
+        rises[index] = held < 0.1 * float(middle[-1, index] - middle[0, index])
+    return rises
 
 
-def _series(trace: Trace, index: int) -> _Series:
-    quantiles = trace.quantiles[:, index]
-    bins = np.flatnonzero(np.isfinite(quantiles).all(axis=1))
-    levels = _decades(quantiles[bins])
-    counted = np.diff(trace.edges).mean()
-    noise = np.maximum(noise_of(levels), 0.5 * _expected_noise(levels, counted))
-    noise = np.maximum(noise, _LEAST_NOISE)
-    starts = segments(levels - np.median(levels, axis=0), 1.0 / noise**2, PENALTY)
-    return _Series(levels, bins, starts, noise)
+def _all_series(trace: Trace, channels: Sequence[int]) -> Iterator[tuple[int, _Series]]:
+    """Each channel's series; those that have values in the same bins are made together."""
+    present: Bools = np.all(np.isfinite(trace.quantiles[:, channels]), axis=2)
+    together: dict[bytes, list[int]] = {}
+    for place, channel in enumerate(channels):
+        together.setdefault(present[:, place].tobytes(), []).append(channel)
+    n = np.diff(trace.edges).mean() if trace.n_bins else 0.0
+    for pattern, members in together.items():
+        bins = np.flatnonzero(np.frombuffer(pattern, dtype=np.bool_))
+        values = trace.quantiles[bins][:, members]
+        levels = _decades(np.ascontiguousarray(values.transpose(1, 2, 0)))
+        middle = quantile_of(np.sort(levels, axis=-1), 0.5)
+        noise = np.maximum(noise_of(levels), 0.5 * _expected_noise(middle, n))
+        noise = np.maximum(noise, _LEAST_NOISE)
+        centred, weights = levels - middle[:, :, None], 1.0 / noise**2
+        for place, channel in enumerate(members):
+            starts = segments(centred[place], weights[place], PENALTY)
+            yield channel, _Series(levels[place], bins, starts, noise[place])
 
 
 def _decades(values: Floats) -> Floats:
-    """Values on an inverse hyperbolic sine in decades, linear below half of the channel's middle.
+    """Values (n_channels, 5, n) on an inverse hyperbolic sine in decades.
 
-    Scale-free: the same values in another unit give the same decades.
+    Linear below half of a channel's middle. Scale-free: the same values in another unit give the
+    same decades.
     """
-    middle = 0.5 * float(np.median(np.abs(values[:, PROBABILITIES.index(0.5)])))
-    if middle == 0.0:
-        others = np.abs(values[values != 0.0])
-        middle = 0.5 * float(np.median(others)) if len(others) else 1.0
-    return np.arcsinh(values / middle) / math.log(10.0)
+    middle = 0.5 * quantile_of(np.sort(np.abs(values[:, _MIDDLE]), axis=-1), 0.5)
+    for channel in np.flatnonzero(middle == 0.0):
+        others = np.abs(values[channel][values[channel] != 0.0])
+        middle[channel] = 0.5 * float(np.median(others)) if len(others) else 1.0
+    return np.arcsinh(values / middle[:, None, None]) / math.log(10.0)
 
 
-def _expected_noise(levels: Floats, n: float) -> Floats:
-    """Standard errors that quantiles of n values have by chance, from the spacing between them."""
-    chance = np.array(PROBABILITIES)
-    middle = np.median(levels, axis=0)
-    slope = np.gradient(middle, chance)
-    return np.sqrt(chance * (1.0 - chance) / n) * slope
+def _expected_noise(middle: Floats, n: float) -> Floats:
+    """Standard errors that quantiles of n values have by chance, from the spacing between them.
 
-
-def _sizes(series: _Series, limit: float) -> Floats:
-    """How far each segment lies from the usual level, signed, in decades: (n_segments,).
-
-    The usual level is that of the segment to which the most bins are near.
+    `middle` are a channel's quantiles, (n_channels, 5).
     """
-    means = series.means
-    lengths = series.stops - series.starts
-    error = series.noise / np.sqrt(lengths)[:, None]
-    near = [float(lengths[np.abs(_second(means - m, error)) < limit].sum()) for m in means]
-    usual = np.abs(_second(means - means[int(np.argmax(near))], error)) < limit
-    level = np.average(means[usual], axis=0, weights=lengths[usual])
-    return _second(means - level, error)
+    noise: Floats = np.sqrt(_CHANCE * (1.0 - _CHANCE) / n) * (middle @ _SLOPES)
+    return noise
 
 
-def _second(distances: Floats, error: Floats) -> Floats:
-    """Of each row's surely different distances the second largest, with its sign; else 0."""
-    sure = np.where(np.abs(distances) > _SURE * error, distances, 0.0)
-    order = np.argsort(np.abs(sure), axis=1, kind="stable")
-    second: Floats = np.take_along_axis(sure, order[:, -2:-1], axis=1)[:, 0]
-    return second
-
-
-def _runs(series: _Series, sizes: Floats, limit: float) -> list[_Run]:
+def _runs(series: _Series, sizes: Sequence[float], limit: float) -> list[_Run]:
     """Neighbouring segments beyond the limit as one, if they are long enough to be told."""
-    is_odd = np.abs(sizes) >= limit
+    borders = [*series.starts.tolist(), series.n]
     runs = []
     first = 0
     while first < len(sizes):
+        is_odd = abs(sizes[first]) >= limit
         last = first
-        while last + 1 < len(sizes) and is_odd[last + 1] == is_odd[first]:
+        while last + 1 < len(sizes) and (abs(sizes[last + 1]) >= limit) == is_odd:
             last += 1
-        run = _Run(
-            start=int(series.starts[first]),
-            stop=int(series.stops[last]),
-            size=float(sizes[first + np.argmax(np.abs(sizes[first : last + 1]))]),
-        )
-        if is_odd[first] and run.stop - run.start >= _LEAST_BINS:
-            runs.append(run)
+        start, stop = borders[first], borders[last + 1]
+        if is_odd and stop - start >= _LEAST_BINS:
+            runs.append(_Run(start, stop, max(sizes[first : last + 1], key=abs)))
         first = last + 1
     return runs
 
@@ -212,14 +226,13 @@ def _drift(series: _Series, limit: float) -> _Run | None:
     fifth and four fifths of the change are made, more of the file passes than in a step. Begin and
     end are where a straight line through these two times reaches its ends.
     """
-    n = len(series.levels)
+    n = series.n
     if n >= _MANY and len(series.starts) < 3:  # a drift of that size is cut more often
         return None
     width = max(4, n // 10) // 2 * 2 + 1
-    padded = np.pad(series.levels, ((width // 2, width // 2), (0, 0)), mode="reflect")
-    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
-    chosen = int(np.argsort(np.ptp(smooth, axis=0), kind="stable")[-2])
-    levels = smooth[:, chosen]
+    smooth = running_medians(series.levels, width)
+    chosen = int(np.argsort(np.ptp(smooth, axis=1), kind="stable")[-2])
+    levels = smooth[chosen]
     size = float(np.ptp(levels))
     if size < max(_DRIFT * limit, 2.5 * _SURE * float(series.noise[chosen]) / math.sqrt(width)):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,21 +14,30 @@ from cytosepsis.quality.trace import Trace
 Floats = NDArray[np.float64]
 
 # Median and 85th percentile of the distance from the mean, in standard deviations.
-_OF_NORMAL = np.array([[0.6745], [1.4395]])
+_MEDIAN, _P85 = 0.6745, 1.4395
 
 
 def noise_of(levels: Floats) -> Floats:
-    """Standard deviation of one bin's level, for each series of (n_bins, n_series).
+    """Standard deviation of one bin's level, for each series of (..., n_bins).
 
     From the differences between neighbours, so that steps and drifts do not count as noise: their
     median, or their 85th percentile where that says more, as of a level that seldom jumps. 0 of
     fewer than two bins.
     """
-    if len(levels) < 2:
-        return np.zeros(levels.shape[1])
-    steps = np.quantile(np.abs(np.diff(levels, axis=0)), [0.5, 0.85], axis=0)
-    noise: Floats = np.max(steps / _OF_NORMAL, axis=0) / np.sqrt(2)
-    return noise
+    if levels.shape[-1] < 2:
+        return np.zeros(levels.shape[:-1])
+    steps = np.sort(np.abs(np.diff(levels, axis=-1)), axis=-1)
+    noise: Floats = np.maximum(quantile_of(steps, 0.5) / _MEDIAN, quantile_of(steps, 0.85) / _P85)
+    return noise / math.sqrt(2.0)
+
+
+def quantile_of(ordered: Floats, probability: float) -> Floats:
+    """Quantile of each row of (..., n) ascending values, between the two that are nearest."""
+    place = probability * (ordered.shape[-1] - 1)
+    low: Floats = ordered[..., int(place)]
+    high: Floats = ordered[..., min(int(place) + 1, ordered.shape[-1] - 1)]
+    between: Floats = low + (place - int(place)) * (high - low)
+    return between
 
 
 def window_of(kind: Kind, trace: Trace, first_bin: int, last_bin: int, size: float) -> Window:

@@ -119,11 +119,11 @@ def _track(
         mask=np.array([form.masks[column] for column in columns], dtype=np.int64),
         top=np.where(unknown, stability.LARGEST, _key(tops)),
         above=np.where(unknown, stability.LARGEST, _key(1.01 * tops + 1.0)),
-        counts=np.zeros((n_channels, stability.N_CELLS), dtype=np.int32),
-        reach=np.tile(np.array([stability.N_CELLS, -1]), (n_channels, 1)),
+        counts=np.zeros((n_channels, stability.N_CELLS + 1), dtype=np.int32),
+        groups=np.zeros((n_channels, stability.N_GROUPS + 1), dtype=np.int32),
         probabilities=np.array(PROBABILITIES),
         quantiles=np.full((n_bins, n_channels, len(PROBABILITIES)), np.nan),
-        extremes=np.tile(np.array([stability.LARGEST, -stability.LARGEST]), (n_channels, 1)),
+        extremes=np.full((n_channels, 2), stability.LARGEST) * np.array([1, -1]),
         tally=np.zeros((n_channels, 5), dtype=np.int64),
         every=max(1, -(-raw.n_events // max(n_bins * COUNTED_EVENTS, 1))),
         time_column=np.uint64(raw.n_parameters if timed is None else timed),
@@ -138,7 +138,8 @@ def _track(
         clock=np.array([np.nan, np.nan, np.nan, np.inf, 0.0]),
         ticks=np.zeros(3, dtype=np.int64),
         values=np.empty(stability.BLOCK),
-        keys=np.empty(stability.BLOCK, dtype=np.int64),
+        steps=np.empty(stability.BLOCK),
+        cells=np.empty(stability.BLOCK, dtype=np.uint64),
     )
 
 
