@@ -22,6 +22,7 @@ from rich.console import Console
 
 import cytosepsis as cs
 from commands import Figure, peak_figure, start_figures
+from extras import extras_row, extras_table
 from inputs import write_study
 from peers import VERSION as FLOWKIT_VERSION
 from reading import OtherReader, layout_rows, other_readers, reading_rows
@@ -51,6 +52,10 @@ runs: sheets, plan and beads read, files measured, journal committed, tables wri
 synchronised to the disk. With two workers their start is in the row; the start alone (imports,
 compiled code loaded, one tiny file each) has a row of its own, and a row without it follows.
 
+Study rows are with the checks of the acquisition that every study has (flow rate, signals,
+margins), which FlowKit has not; one row is without them. A table of its own shows what those
+checks, and gates that are found in the sample's own events, add to a sample with fixed gates.
+
 Layouts are read to linear values; FlowKit stands where it gives the same ones. Of other readers
 fcsparser and FlowCal stand where `make readers` has put them into an interpreter of their own: they
 need a numpy that this project does not run with.
@@ -68,7 +73,11 @@ def processor() -> str:
 
 
 def page(
-    rows: Sequence[Row], figures: Sequence[Figure], rounds: int, readers: Mapping[str, str]
+    rows: Sequence[Row],
+    extras: Sequence[Row],
+    figures: Sequence[Figure],
+    rounds: int,
+    readers: Mapping[str, str],
 ) -> str:
     """The text of docs/benchmarks.md."""
     table = [
@@ -102,7 +111,8 @@ def page(
         f"Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}."
     )
-    return "\n".join([EXPLANATION, said, "", *table, "", *others, "", *starts, "", machine, ""])
+    parts = [table, others, extras_table(extras), starts, [machine]]
+    return "\n".join([EXPLANATION, said, "", *("\n".join([*part, ""]) for part in parts)])
 
 
 def _line(row: Row) -> str:
@@ -158,8 +168,10 @@ def main() -> None:
             for row in all_rows(folder, asked, others):
                 rows.append(row)
                 console.print(_line(row), markup=False)
+        extras = [extras_row(folder, n, asked.rounds) for n in (10_000, asked.events, 1_000_000)]
+        console.print("\n".join(extras_table(extras)), markup=False)
         figures = [*start_figures(min(asked.rounds, 5)), memory_figure(folder, asked.largest)]
-    text = page(rows, figures, asked.rounds, versions)
+    text = page(rows, extras, figures, asked.rounds, versions)
     asked.out.write_text(text, encoding="utf-8")
     console.print(text, markup=False)
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -162,11 +163,13 @@ def study_rows(folder: Path, n_files: int, n_events: int, rounds: int) -> Iterat
     files, theirs = sample_files(study), strategy(STUDY_DYES)
     numbers = itertools.count()
 
-    def run(workers: int, digest: str) -> Callable[[], cs.Results]:
+    def run(workers: int, digest: str, *, checks: bool = True) -> Callable[[], cs.Results]:
         # A new results folder each time: nothing is taken from an earlier run.
         def job() -> cs.Results:
             out = folder / f"results{next(numbers)}"
             loaded = cs.load_study(study)
+            if not checks:
+                loaded = replace(loaded, assays=tuple(map(unchecked, loaded.assays)))
             return cs.run_study(loaded, out=out, workers=workers, digest=digest, plots=False)
 
         return job
@@ -183,6 +186,8 @@ def study_rows(folder: Path, n_files: int, n_events: int, rounds: int) -> Iterat
         "touch": lambda: touch(files),
     }
     yield Row(f"{job}, one worker", total, interleaved(ways, rounds))
+    ways["ours"] = run(1, "stat", checks=False)
+    yield Row(f"{job}, one worker, no checks of the acquisition", total, interleaved(ways, rounds))
     ways = {"ours": run(1, "sha256"), "touch": lambda: touch(files)}
     yield Row(f"{job}, one worker, with SHA-256", total, interleaved(ways, rounds))
     start = starting(folder)
@@ -199,6 +204,11 @@ def study_rows(folder: Path, n_files: int, n_events: int, rounds: int) -> Iterat
     yield Row("start of two workers until each has done one tiny file", 2_000, {"ours": started})
     rest = tuple(run - start for run, start in zip(found["ours"], started, strict=True))
     yield Row(f"{job}, two workers, less their start", total, {**found, "ours": rest})
+
+
+def unchecked(assay: cs.Assay) -> cs.Assay:
+    """An assay without checks of the acquisition."""
+    return replace(assay, quality=cs.QualitySettings(checks=()))
 
 
 def starting(folder: Path) -> Callable[[], object]:

@@ -9,17 +9,22 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from cytosepsis import study, workers
+from cytosepsis.cli.study_commands import _workers_ahead
 from cytosepsis.workers import (
     Allowance,
     Pool,
     Reply,
+    Worker,
     WorkerError,
     _limits_of_group,
     frames,
     memory_for_each,
+    started_ahead,
 )
 
 
@@ -79,6 +84,36 @@ def test_processes_are_others_and_gone_afterwards() -> None:
         assert pid != os.getpid()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_workers_started_ahead_are_taken_by_a_pool_that_asks_for_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Watched(Worker):
+        pids: ClassVar[list[int]] = []
+
+        def __init__(self, target: str, allowance: Allowance) -> None:
+            super().__init__(target, allowance)
+            self.pids.append(self._process.pid)
+
+    monkeypatch.setattr("cytosepsis.workers.Worker", Watched)
+    with started_ahead(TARGET, 2, Allowance()):
+        ahead = list(Watched.pids)
+        assert len(ahead) == 2
+        assert replies([("pid", 0)], 1)[0].value in ahead
+        with Pool(TARGET, 1, allowance=Allowance(seconds=60)) as pool:
+            others = {r.value for r in pool.replies([("pid", 0)]) if r is not None}
+        assert others.isdisjoint(ahead)
+    for pid in Watched.pids:  # taken or not
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_run_starts_its_workers_ahead_for_what_it_will_ask() -> None:
+    with _workers_ahead(1, 1800.0):
+        (spare,) = workers._spare
+        assert spare.serves(study._TARGET, Allowance.of_each(1, 1800.0))
+    assert workers._spare == []
 
 
 def test_leaving_the_pool_ends_a_long_task_at_once() -> None:

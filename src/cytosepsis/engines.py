@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from cytosepsis import cluster
 from cytosepsis.tasks import Order, Outcome, code_digest, error_of
-from cytosepsis.workers import Allowance, Pool, Reply, memory_for_each
+from cytosepsis.workers import Allowance, Pool, Reply
 
 # Reading the largest files takes seconds, over a slow share minutes: what takes longer hangs.
 FILE_TIMEOUT_SECONDS = 1800.0
@@ -29,6 +29,11 @@ class Engine:
     scheduler: str | None = None  # address of a Dask scheduler
     timeout_seconds: float | None = FILE_TIMEOUT_SECONDS  # per file; not in this process
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether orders are carried out by other processes."""
+        return self.scheduler is not None or self.isolate
+
     def replies(
         self, orders: Sequence[Order], trouble: Callable[[Reply], None]
     ) -> Iterator[Reply | None]:
@@ -37,7 +42,7 @@ class Engine:
         `trouble` is called with each reply that is not the last word on its order, and with each
         death, for the log.
         """
-        if self.scheduler is None and not self.isolate:
+        if not self.is_elsewhere:
             yield from self._here(orders)
             return
         suspects = []
@@ -68,7 +73,7 @@ class Engine:
             yield from cluster.replies(self.scheduler, work, orders)
             return
         workers = 1 if alone else self.workers
-        allowance = Allowance(self.timeout_seconds, memory_for_each(workers))
+        allowance = Allowance.of_each(workers, self.timeout_seconds)
         with Pool(self.target, workers, allowance=allowance) as pool:
             yield from pool.replies(orders)
 

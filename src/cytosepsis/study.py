@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -218,6 +219,8 @@ class _Run:
 
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
+        if engine.is_elsewhere:  # this process waits meanwhile
+            threading.Thread(target=_import_tables).start()
         roots = () if engine.scheduler is None else self._folders
         orders = orders_of(
             self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
@@ -338,6 +341,11 @@ class _Run:
         seconds = round(reply.seconds, 3)
         trace = frames(reply.trace)
         self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
+
+
+def _import_tables() -> None:
+    """Import what makes the tables: polars and scipy take half a second."""
+    import cytosepsis.tables  # noqa: F401, PLC0415
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:

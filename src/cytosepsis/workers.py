@@ -76,6 +76,11 @@ class Allowance:
     seconds: float | None = None
     memory_bytes: int | None = None  # of the whole process; kept on Linux only
 
+    @classmethod
+    def of_each(cls, n_workers: int, seconds: float | None) -> Self:
+        """Of a task of each of so many workers, which share the machine's memory."""
+        return cls(seconds, memory_for_each(n_workers))
+
 
 def memory_for_each(workers: int) -> int | None:
     """Bytes that each of so many workers may take; None where the machine does not say."""
@@ -196,7 +201,10 @@ class Pool:
         with self._lock:
             if self._stopped:
                 raise WorkerError("The run is being stopped.")
-            worker = Worker(self._target, self._allowance)
+            fits = [spare for spare in _spare if spare.serves(self._target, self._allowance)]
+            worker = fits[0] if fits else Worker(self._target, self._allowance)
+            if fits:
+                _spare.remove(worker)
             self._workers.add(worker)
         try:
             worker.wait_until_ready()
@@ -211,6 +219,24 @@ class Pool:
             self._workers.discard(worker)
 
 
+_spare: list[Worker] = []  # started ahead of work, not yet taken by a pool
+
+
+@contextlib.contextmanager
+def started_ahead(target: str, n_workers: int, allowance: Allowance) -> Iterator[None]:
+    """Start processes that import while the caller still prepares their work.
+
+    A pool with the same target and allowance takes them; those that none took are ended.
+    """
+    with contextlib.suppress(WorkerError, OSError):  # the pool will say what is wrong
+        _spare.extend(Worker(target, allowance) for _ in range(n_workers))
+    try:
+        yield
+    finally:
+        while _spare:
+            _spare.pop().close()
+
+
 class Worker:
     """The caller's end of one process."""
 
@@ -218,7 +244,7 @@ class Worker:
         if not sys.executable:
             raise WorkerError("Worker processes need a Python executable; use workers=1.")
         self.gone = False  # it must be replaced
-        self._allowance = allowance
+        self._target, self._allowance = target, allowance
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
         memory = str(allowance.memory_bytes or 0)
         environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, **MARK}
@@ -238,6 +264,10 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         return self._process.stdin, self._process.stdout
+
+    def serves(self, target: str, allowance: Allowance) -> bool:
+        """Whether it was started for these."""
+        return (self._target, self._allowance) == (target, allowance)
 
     def wait_until_ready(self) -> None:
         """Return once the process has imported its target."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,7 +57,9 @@ def run(
     ] = False,
 ) -> None:
     """Measure every file of a study and write the tables; continue where an earlier run stopped."""
-    with command(resumable=True):
+    n_workers, timeout = workers or processors(), file_timeout or None
+    is_first = scheduler is None and (fresh or not (out / "journal.sqlite").exists())
+    with command(resumable=True), _workers_ahead(n_workers if is_first else 0, timeout):
         from cytosepsis.config import load_study
         from cytosepsis.study import run_study
 
@@ -66,14 +69,14 @@ def run(
             results = run_study(
                 loaded,
                 out,
-                workers=workers or processors(),
+                workers=n_workers,
                 digest=digest,
                 plots=plots,
                 fresh=fresh,
                 progress=progress,
                 isolate=True,
                 scheduler=scheduler,
-                file_timeout_seconds=file_timeout or None,
+                file_timeout_seconds=timeout,
                 log_level=log_level,
             )
         from cytosepsis.cli.summary import summary
@@ -84,6 +87,15 @@ def run(
         raise typer.Exit(EXIT_UNFORESEEN)
     if results.run.n_failed:
         raise typer.Exit(EXIT_FILES_FAILED)
+
+
+def _workers_ahead(n_workers: int, timeout: float | None) -> AbstractContextManager[None]:
+    """Processes for a run that import while this one does; a run to continue may need none."""
+    from cytosepsis.workers import Allowance, started_ahead
+
+    return started_ahead(
+        "cytosepsis.tasks:perform", n_workers, Allowance.of_each(max(n_workers, 1), timeout)
+    )
 
 
 def check(
