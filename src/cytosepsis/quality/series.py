@@ -114,7 +114,7 @@ def _short(trace: Trace, bins: Ints, channel: int) -> Series:
     # the more channels, the more of them seem to change by chance
     many = 2.0 * math.log(max(1.0, len(trace.columns) / _FEW_CHANNELS))
     starts = class_segments(counts, PENALTY + many)
-    scale = _scale(trace.quantiles[None, bins, channel, _MIDDLE], values[None, finite])[0]
+    scale = _scale(trace.quantiles[None, bins, channel, _MIDDLE], values[None])[0]
     noise = _expected_noise(np.arcsinh(borders / scale) / math.log(10.0), 1.0)
     noise = np.maximum(noise, _LEAST_NOISE)
     held = np.cumsum(counts.sum(axis=0))
@@ -180,7 +180,8 @@ def _scale(middles: Floats, values: Floats) -> Floats:
     """
     scale = 0.5 * quantile_of(np.sort(np.abs(middles), axis=-1), 0.5)
     for channel in np.flatnonzero(scale == 0.0):
-        others = np.abs(values[channel][values[channel] != 0.0])
+        others = values[channel][np.isfinite(values[channel])]
+        others = np.abs(others[others != 0.0])
         scale[channel] = 0.5 * float(np.median(others)) if len(others) else 1.0
     return scale
 
