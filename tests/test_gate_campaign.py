@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -60,9 +61,8 @@ def test_monocytes_are_found_or_the_status_says_that_they_are_not(tmp_path):
 
 def test_a_tube_without_monocytes_has_no_monocytes(tmp_path):
     tube = hard_tube(900, n_events=30_000)
-    without = type(tube)(
-        tube.events[~tube.is_monocyte], tube.is_monocyte[~tube.is_monocyte], 0.0, 0.0, 0.0, 0.0
-    )
+    others = ~tube.is_monocyte
+    without = replace(tube, events=tube.events[others], is_monocyte=tube.is_monocyte[others])
     found, inside, _ = gated(without, tmp_path)
     assert found.findings[-1].status in ("few_events", "one_peak", "drifted")
     assert not inside.any()

@@ -28,7 +28,7 @@ def test_t_mixture_is_its_twin(seed, n_steps):
         clouds, background = naive_gates.mixture_step(x, y, counts, clouds, background, AREA, 0.25)
     assert steps == n_steps
     assert got == pytest.approx(np.array(clouds), rel=1e-4, abs=1e-6)
-    assert share.sum(axis=1) == pytest.approx(np.ones(25))
+    assert share.sum(axis=0) == pytest.approx(np.ones(25))
 
 
 def test_every_step_makes_the_events_likelier():

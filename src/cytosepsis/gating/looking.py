@@ -59,8 +59,7 @@ class LookedAt:
 
     def _walk(self, axes: Sequence[Axis]) -> None:
         """Walk the events once for all axes that have not been asked for before."""
-        linear = dict.fromkeys(replace(axis, transform=None) for axis in axes)
-        new = [axis for axis in linear if axis not in self._linear]
+        new = [axis for axis in dict.fromkeys(map(_linear, axes)) if axis not in self._linear]
         if new:
             measures = {axis: Measure.on(ROOT, axis) for axis in new}
             values = self._walked(self._bare, tuple(measures.values()))
@@ -70,7 +69,7 @@ class LookedAt:
         """Values of a population, the last of a chain of gates, on an axis."""
         if (chain, axis) not in self._values:
             if axis.transform is not None:
-                values = apply(axis.transform, self._of(chain, replace(axis, transform=None)))
+                values = apply(axis.transform, self._of(chain, _linear(axis)))
             else:
                 values = self._linear[axis]
                 for k in range(len(chain)):
@@ -85,6 +84,10 @@ class LookedAt:
             values = [self._of(chain[:-1], axis) for axis in axes_of(gate)]
             self._members[chain] = _kept(gate, values)
         return self._members[chain]
+
+
+def _linear(axis: Axis) -> Axis:
+    return axis if axis.transform is None else replace(axis, transform=None)
 
 
 def _chain(gates: Mapping[str, Gate], path: str) -> tuple[FixedGate, ...] | None:

@@ -39,46 +39,67 @@ def t_mixture(
     Returns
     -------
     clouds : (k, 7) as `start`; what is left of the weight is the background's
-    share : (n, k + 1) of each place, the background last
+    share : (k + 1, n) of each place, the background last
     steps : taken; `n_steps` where it had not settled by then
 
     """
     n, k = x.size, start.shape[0]
     clouds = start.copy()
-    share = np.zeros((n, k + 1))
-    pull = np.zeros((n, k))
-    stretch = np.zeros((n, k))  # logarithms, of which both the height and the freedom are made
+    share = np.zeros((k + 1, n))
+    pull = np.zeros((k, n))
+    stretch = np.zeros((k, n))  # logarithms, of which both the height and the freedom are made
+    whole = np.zeros(n)
     background = max(1e-6, 1.0 - clouds[:, 0].sum())
     total = counts.sum()
     before = -math.inf
     steps = n_steps
     for step in range(n_steps):
-        gained = 0.0
+        whole[:] = background / area
         form = _forms(clouds)
+        for c in range(k):
+            _raised(clouds, form, c, x, y, share, pull, stretch, whole)
+        gained = 0.0
         for i in range(n):
-            all_of = background / area
-            for c in range(k):
-                dx, dy = x[i] - clouds[c, 1], y[i] - clouds[c, 2]
-                far = form[c, 0] * dx * dx + 2.0 * form[c, 1] * dx * dy + form[c, 2] * dy * dy
-                freedom = clouds[c, 6]
-                stretch[i, c] = math.log1p(far / freedom)
-                part = form[c, 3] * math.exp(-form[c, 4] * stretch[i, c])
-                pull[i, c] = (freedom + 2.0) / (freedom + far)
-                share[i, c] = part
-                all_of += part
-            for c in range(k):
-                share[i, c] /= all_of
-            share[i, k] = background / area / all_of
-            gained += counts[i] * math.log(all_of)
+            gained += counts[i] * math.log(whole[i])
+        share[k] = background / area
+        for c in range(k + 1):
+            for i in range(n):
+                share[c, i] /= whole[i]
         gained /= total
         if gained - before < tolerance:
             steps = step
             break
         before = gained
-        background = max(1e-9, (counts * share[:, k]).sum() / total)
+        background = max(1e-9, (counts * share[k]).sum() / total)
         for c in range(k):
             _moved(clouds, c, x, y, counts, share, pull, stretch, floor)
     return clouds, share, steps
+
+
+@kernel
+def _raised(
+    clouds: Float,
+    form: Float,
+    c: int,
+    x: Float,
+    y: Float,
+    heights: Float,
+    pull: Float,
+    stretch: Float,
+    whole: Float,
+) -> None:
+    """One cloud's height at every place, added to the whole, and what moving it will need."""
+    at_x, at_y, freedom = clouds[c, 1], clouds[c, 2], clouds[c, 6]
+    xx, xy, yy, top, power = form[c, 0], form[c, 1], form[c, 2], form[c, 3], form[c, 4]
+    for i in range(x.size):
+        dx, dy = x[i] - at_x, y[i] - at_y
+        far = xx * dx * dx + 2.0 * xy * dx * dy + yy * dy * dy
+        logarithm = math.log1p(far / freedom)
+        height = top * math.exp(-power * logarithm)
+        stretch[c, i] = logarithm
+        pull[c, i] = (freedom + 2.0) / (freedom + far)
+        heights[c, i] = height
+        whole[i] += height
 
 
 @kernel
@@ -87,11 +108,12 @@ def t_heights(clouds: Float, x: Float, y: Float) -> Float:
     form = _forms(clouds)
     heights = np.empty((len(clouds), x.size))
     for c in range(len(clouds)):
+        at_x, at_y, freedom = clouds[c, 1], clouds[c, 2], clouds[c, 6]
+        xx, xy, yy, top, power = form[c, 0], form[c, 1], form[c, 2], form[c, 3], form[c, 4]
         for i in range(x.size):
-            dx, dy = x[i] - clouds[c, 1], y[i] - clouds[c, 2]
-            far = form[c, 0] * dx * dx + 2.0 * form[c, 1] * dx * dy + form[c, 2] * dy * dy
-            stretch = math.log1p(far / clouds[c, 6])
-            heights[c, i] = form[c, 3] * math.exp(-form[c, 4] * stretch)
+            dx, dy = x[i] - at_x, y[i] - at_y
+            far = xx * dx * dx + 2.0 * xy * dx * dy + yy * dy * dy
+            heights[c, i] = top * math.exp(-power * math.log1p(far / freedom))
     return heights
 
 
@@ -130,12 +152,13 @@ def _moved(
     sy = 0.0
     spread = 0.0
     for i in range(x.size):
-        own = counts[i] * share[i, c]
+        own = counts[i] * share[c, i]
+        pulled = own * pull[c, i]
         mass += own
-        weight += own * pull[i, c]
-        sx += own * pull[i, c] * x[i]
-        sy += own * pull[i, c] * y[i]
-        spread -= own * (stretch[i, c] + pull[i, c])
+        weight += pulled
+        sx += pulled * x[i]
+        sy += pulled * y[i]
+        spread -= own * stretch[c, i] + pulled
     total = counts.sum()
     clouds[c, 0] = mass / total
     if mass < 3.0:
@@ -145,7 +168,7 @@ def _moved(
     vxy = 0.0
     vy = 0.0
     for i in range(x.size):
-        own = counts[i] * share[i, c] * pull[i, c]
+        own = counts[i] * share[c, i] * pull[c, i]
         vx += own * (x[i] - mx) ** 2
         vxy += own * (x[i] - mx) * (y[i] - my)
         vy += own * (y[i] - my) ** 2

@@ -34,15 +34,17 @@ def take_rows(words: Words, limit: np.uint64, out: Words, n_out: int) -> int:
     factors = np.empty(n_words, dtype=np.uint64)
     for k in range(n_words):
         factors[k] = _mixed(np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
-    for i in range(n_rows):
+    # Unsigned numbers of rows and words: signed ones would be tested for being negative.
+    room = len(out)
+    for i in range(np.uint64(n_rows)):
         total = np.uint64(n_words)
-        for k in range(n_words):
+        for k in range(np.uint64(n_words)):
             total += (np.uint64(words[i, k]) + np.uint64(1)) * factors[k]
         if _mixed(total) < limit:
-            if n_out >= len(out):
-                return len(out) + 1
-            for k in range(n_words):
-                out[n_out, k] = words[i, k]
+            if n_out >= room:
+                return room + 1
+            for k in range(np.uint64(n_words)):
+                out[np.uint64(n_out), k] = words[i, k]
             n_out += 1
     return n_out
 

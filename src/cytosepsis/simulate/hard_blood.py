@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from cytosepsis.simulate.instrument import Response, acquire
 from cytosepsis.simulate.particles import Kind, draw_particles
 
 HEALTHY_CD14 = 20_000.0
+RESPONSE = Response(1.15, 1.0)  # of the HLA-DR detector: a bead run of the same day shares it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class HardTube:
     cd14: float  # of most monocytes, units
     ssc: float  # of the monocytes, of what is usual
     doublets: float  # of events
+    abc: float  # median PE molecules of the monocytes that it truly holds; NaN of none
 
 
 def hard_tube(seed: int, n_events: int | None = None) -> HardTube:
@@ -69,11 +72,13 @@ def hard_tube(seed: int, n_events: int | None = None) -> HardTube:
         debris,
     )
     particles = draw_particles(kinds, [float(f) for f in fractions], n, doublets=doublets, rng=rng)
+    is_monocyte = particles.of(kinds, *MONOCYTES)
     return HardTube(
-        events=acquire(particles, Response(1.15, 1.0), rng=rng),
-        is_monocyte=particles.of(kinds, *MONOCYTES),
+        events=acquire(particles, RESPONSE, rng=rng),
+        is_monocyte=is_monocyte,
         monocyte_share=share,
         cd14=cd14,
         ssc=own,
         doublets=doublets,
+        abc=float(np.median(particles.pe[is_monocyte])) if is_monocyte.any() else math.nan,
     )
