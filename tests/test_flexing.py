@@ -1,4 +1,4 @@
-"""A gate a little wider and a little narrower: where its borders lie, and whose events they hold."""
+"""A gate made a little wider and narrower: where its borders lie, whose events they hold."""
 
 from __future__ import annotations
 
