@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def quantile(values: Sequence[float], probability: float) -> float:
@@ -111,13 +111,51 @@ def partition_cost(
 def best_partition_cost(
     levels: Sequence[Sequence[float]], weights: Sequence[float], penalty: float
 ) -> float:
-    """The least cost of all 2**(n - 1) partitions."""
-    inner = range(1, len(levels))
+    """The least cost of all partitions."""
+    return best_of_partitions(
+        len(levels), lambda starts: partition_cost(levels, weights, penalty, starts)
+    )
+
+
+def class_cost(counts: Sequence[Sequence[int]], penalty: float, starts: Sequence[int]) -> float:
+    """Minus twice the logarithm of the multinomial likelihood, and the penalty of each segment."""
+    cost = 0.0
+    for first, stop in itertools.pairwise([*starts, len(counts[0])]):
+        sums = [sum(row[first:stop]) for row in counts]
+        cost += penalty - 2.0 * sum(k * math.log(k / sum(sums)) for k in sums if k)
+    return cost
+
+
+def rate_cost(
+    events: Sequence[int], seconds: Sequence[float], penalty: float, starts: Sequence[int]
+) -> float:
+    """Minus twice the logarithm of the likelihood of exponential waiting times, but a constant."""
+    cost = 0.0
+    for first, stop in itertools.pairwise([*starts, len(events)]):
+        n, time = sum(events[first:stop]), sum(seconds[first:stop])
+        cost += penalty - 2.0 * n * math.log(n / time)
+    return cost
+
+
+def best_of_partitions(n_bins: int, cost: Callable[[Sequence[int]], float]) -> float:
+    """The least cost of all 2**(n_bins - 1) partitions."""
+    inner = range(1, n_bins)
     return min(
-        partition_cost(levels, weights, penalty, [0, *chosen])
-        for size in range(len(levels))
+        cost([0, *chosen])
+        for size in range(n_bins)
         for chosen in itertools.combinations(inner, size)
     )
+
+
+def class_counts(
+    values: Sequence[float], edges: Sequence[int], borders: Sequence[float]
+) -> list[list[int]]:
+    """How many finite values of each bin lie above so many borders."""
+    above = [
+        [sum(value > border for border in borders) for value in values[a:b] if math.isfinite(value)]
+        for a, b in itertools.pairwise(edges)
+    ]
+    return [[places.count(k) for places in above] for k in range(len(borders) + 1)]
 
 
 def departures(

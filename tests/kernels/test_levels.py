@@ -29,8 +29,58 @@ def test_segments_are_the_best_partition(series: list[list[float]], penalty: flo
     assert cost == pytest.approx(naive.best_partition_cost(series, weights, penalty))
 
 
+COUNTS = st.integers(1, 3).flatmap(
+    lambda n: st.lists(st.lists(st.integers(0, 30), min_size=n, max_size=n), min_size=1, max_size=8)
+)
+
+
+@examples(120)
+@given(COUNTS, st.floats(0.1, 50.0))
+def test_segments_of_classes_are_the_likeliest(counts: list[list[int]], penalty: float) -> None:
+    rows = np.array(counts, dtype=np.int64).T
+    got = levels.class_segments(np.ascontiguousarray(rows), penalty).tolist()
+    cost = naive.class_cost(rows.tolist(), penalty, got)
+    best = naive.best_of_partitions(
+        len(counts), lambda starts: naive.class_cost(rows.tolist(), penalty, starts)
+    )
+    assert cost == pytest.approx(best, abs=1e-9)
+
+
+ARRIVALS = st.lists(st.tuples(st.integers(1, 60), st.floats(0.01, 10.0)), min_size=1, max_size=8)
+
+
+@examples(120)
+@given(ARRIVALS, st.floats(0.1, 50.0))
+def test_segments_of_arrivals_are_the_likeliest(
+    arrivals: list[tuple[int, float]], penalty: float
+) -> None:
+    events, seconds = [n for n, _ in arrivals], [t for _, t in arrivals]
+    got = levels.rate_segments(np.array(events), np.array(seconds), penalty).tolist()
+    cost = naive.rate_cost(events, seconds, penalty, got)
+    best = naive.best_of_partitions(
+        len(events), lambda starts: naive.rate_cost(events, seconds, penalty, starts)
+    )
+    assert cost == pytest.approx(best, abs=1e-9)
+
+
+@examples(100)
+@given(
+    st.lists(st.integers(-3, 3).map(float) | st.sampled_from([np.nan, np.inf]), max_size=30),
+    st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=5).map(sorted),
+    st.integers(1, 6),
+)
+def test_classes_are_counted_as_their_twin_does(
+    values: list[float], borders: list[float], n_bins: int
+) -> None:
+    edges = np.arange(n_bins + 1) * len(values) // n_bins
+    got = levels.class_counts(np.array(values, dtype=np.float64), edges, np.array(borders))
+    assert got.tolist() == naive.class_counts(values, edges.tolist(), borders)
+
+
 def test_segments_of_no_bins_are_none() -> None:
     assert levels.segments(np.empty((2, 0)), np.ones(2), 1.0).tolist() == []
+    assert levels.class_segments(np.empty((6, 0), dtype=np.int64), 1.0).tolist() == []
+    assert levels.rate_segments(np.empty(0, dtype=np.int64), np.empty(0), 1.0).tolist() == []
 
 
 @examples(150)

@@ -124,5 +124,5 @@ def test_edges_of_cells_ascend_and_hold_their_values() -> None:
 
 def test_bins_are_as_many_as_the_events_fill() -> None:
     assert [n_bins_of(n) for n in (0, 5, 20, 500, 1_999, 5_000, 20_000, 10**7)] == [
-        *(0, 1, 20, 20, 39, 100, 200, 200),
+        *(0, 1, 20, 50, 199, 200, 200, 200),
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cytosepsis.gating.plan import Ellipse, GatingPlan, Polygon, path_of
+from cytosepsis.kernels.regions import LEAST
 
 FLEX = (
     0.15  # of every distance from the gate's middle: about half a standard deviation of a cluster
@@ -27,13 +28,28 @@ def flexed(plan: GatingPlan, path: str) -> tuple[GatingPlan, dict[str, str]]:
     added: list[Polygon | Ellipse] = []
     paths: dict[str, str] = {}
     for word, factor in ((WIDER, 1.0 + FLEX), (NARROWER, 1.0 - FLEX)):
+        inside = factor < 1.0 and _holds_smaller(gate)
+        parent = path if inside else gate.parent  # the same events: of the gate's far fewer to try
         name = f"{gate.name} ({word})"
-        while f"{gate.parent}/{name}" in named:
+        while f"{parent}/{name}" in named:
             name += "'"
-        scaled = replace(_scaled(gate, factor), name=name)
-        added.append(scaled)
-        paths[word] = path_of(scaled)
+        added.append(replace(_scaled(gate, factor), name=name, parent=parent))
+        paths[word] = path_of(added[-1])
     return replace(plan, gates=(*plan.gates, *added)), paths
+
+
+def _holds_smaller(gate: Polygon | Ellipse) -> bool:
+    """Whether a gate holds itself made smaller: its middle sees all of the border."""
+    if gate.complement or isinstance(gate, Ellipse):
+        return not gate.complement
+    vertices = np.array(gate.vertices)
+    here = vertices - vertices.mean(axis=0)
+    here /= np.maximum(np.abs(here).max(axis=0), LEAST)  # whatever the units of the axes
+    after = np.roll(here, -1, axis=0)
+    across = here[:, 0] * after[:, 1] - here[:, 1] * after[:, 0]
+    turns = np.arctan2(across, (here * after).sum(axis=1))
+    one_way = (turns > 0.0).all() or (turns < 0.0).all()
+    return bool(one_way and abs(turns.sum()) < 3.0 * np.pi)  # and once around
 
 
 def _scaled(gate: Polygon | Ellipse, factor: float) -> Polygon | Ellipse:

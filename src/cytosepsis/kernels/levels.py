@@ -67,9 +67,122 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
                 chosen = start
         best[stop] = least + penalty
         origin[stop] = chosen
-    found = np.empty(n, dtype=np.int64)
+    return _starts(origin)
+
+
+@kernel
+def class_segments(counts: Ints, penalty: float) -> Ints:
+    """First bins of the segments in which events fall in classes at constant odds.
+
+    As `segments`, of minus twice the logarithm of the multinomial likelihood.
+
+    Parameters
+    ----------
+    counts : (n_classes, n_bins)
+
+    Returns
+    -------
+    int64 (n_segments,), ascending, the first 0; empty of no bins
+    """
+    n_classes, n = counts.shape
+    # Unsigned, so that no index is tested for being negative; the last row is of all classes.
+    before = np.zeros((n_classes + 1, n + 1), dtype=np.uint64)
+    for c in range(n_classes):
+        for k in range(n):
+            before[c, k + 1] = before[c, k] + np.uint64(counts[c, k])
+        for k in range(n + 1):
+            before[n_classes, k] += before[c, k]
+    entropy = np.zeros(int(before[n_classes, n]) + 1)  # 2 k log k
+    for k in range(1, entropy.size):
+        entropy[k] = 2.0 * k * math.log(k)
+    best = np.zeros(n + 1)
+    cost = np.zeros(n)  # with the last segment from each place on
+    origin = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(1, n + 1):
+        for start in range(stop):
+            cost[start] = best[start]
+        for c in range(n_classes + 1):
+            row = before[c]
+            till = row[stop]
+            sign = 1.0 if c == n_classes else -1.0
+            for start in range(stop):
+                cost[start] += sign * entropy[till - row[start]]
+        least = cost[0]
+        chosen = 0
+        for start in range(1, stop):
+            if cost[start] < least:
+                least = cost[start]
+                chosen = start
+        best[stop] = least + penalty
+        origin[stop] = chosen
+    return _starts(origin)
+
+
+@kernel
+def class_counts(values: Floats, edges: Ints, borders: Floats) -> Ints:
+    """How many values of each bin lie between borders; those that are not finite are left out.
+
+    Parameters
+    ----------
+    edges : (n_bins + 1,), first value of each bin
+    borders : ascending; a value on a border is of the class below
+
+    Returns
+    -------
+    int64 (n_borders + 1, n_bins)
+    """
+    n = edges.size - 1
+    counts = np.zeros((borders.size + 1, n), dtype=np.int64)
+    for k in range(n):
+        for value in values[edges[k] : edges[k + 1]]:
+            if math.isfinite(value):
+                place = 0
+                for border in borders:
+                    place += value > border
+                counts[place, k] += 1
+    return counts
+
+
+@kernel
+def rate_segments(events: Ints, seconds: Floats, penalty: float) -> Ints:
+    """First bins of the segments in which events arrive at a constant rate.
+
+    As `segments`, of minus twice the logarithm of the likelihood of waiting times at random.
+
+    Parameters
+    ----------
+    events, seconds : (n_bins,), positive: arrivals, and the time they took
+
+    Returns
+    -------
+    int64 (n_segments,), ascending, the first 0; empty of no bins
+    """
+    n = events.size
+    arrived = np.zeros(n + 1, dtype=np.int64)
+    clock = np.zeros(n + 1)
+    for k in range(n):
+        arrived[k + 1] = arrived[k] + events[k]
+        clock[k + 1] = clock[k] + seconds[k]
+    best = np.zeros(n + 1)
+    origin = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(1, n + 1):
+        least = math.inf
+        for start in range(stop):
+            m = arrived[stop] - arrived[start]
+            cost = 2.0 * m * math.log((clock[stop] - clock[start]) / m) + best[start]
+            if cost < least:
+                least = cost
+                origin[stop] = start
+        best[stop] = least + penalty
+    return _starts(origin)
+
+
+@kernel
+def _starts(origin: Ints) -> Ints:
+    """The segments' first bins, where `origin` names the last one's of the bins before each."""
+    stop = origin.size - 1
+    found = np.empty(stop, dtype=np.int64)
     n_found = 0
-    stop = n
     while stop > 0:
         stop = int(origin[stop])
         found[n_found] = stop

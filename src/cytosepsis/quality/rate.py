@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels.levels import segments
+from cytosepsis.kernels.levels import rate_segments
 from cytosepsis.quality.report import CheckResult, CheckStatus, Kind, Window, joined
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.quality.stretches import noise_of, verdict_of, window_of
 from cytosepsis.quality.trace import Clock, Trace
 
-PENALTY = 20.0  # per segment, in squared standard errors
+PENALTY = 20.0  # per segment, in squared standard errors: twice a logarithm of likelihoods
 _SURE = 5.0  # standard errors that a segment's rate has to differ by, beside the limit
+_UNSURE = 2.0  # over the root of the bins: part of the noise that may be an error of its estimate
 _TICKS = 10  # steps of the clock that pass in a bin, or bins are joined
 _GAP_TICKS = 5  # steps of the clock that a gap is longer than
 _FEWEST_BINS = 10
@@ -40,6 +41,7 @@ class _Series:
     seconds: Floats  # without gaps
     levels: Floats  # log10 of the rate
     noise: float  # standard error of one
+    excess: float  # its square, to that of arrivals at random; 1 or more
 
 
 def check_rate(trace: Trace, settings: QualitySettings) -> CheckResult:
@@ -154,8 +156,8 @@ def _series(trace: Trace, clock: Clock, gaps: list[Window]) -> _Series | None:
     spent = np.maximum(np.add.reduceat(seconds, starts), 0.5 * clock.tick)
     levels = np.log10(n_events / spent)
     by_chance = 1.0 / (math.log(10.0) * math.sqrt(float(n_events.mean())))
-    noise = max(float(noise_of(levels)), by_chance)
-    return _Series(starts, stops - 1, n_events, spent, levels, noise)
+    noise = max(float(noise_of(levels)) * (1.0 - _UNSURE / math.sqrt(len(levels))), by_chance)
+    return _Series(starts, stops - 1, n_events, spent, levels, noise, (noise / by_chance) ** 2)
 
 
 def _stretches(
@@ -166,16 +168,16 @@ def _stretches(
     Flagged are short ones that leave the rate of their neighbourhood. A rate that changes for a
     large part of the file is another setting of the pump, or a slow decline: told, not flagged.
     """
-    levels = series.levels - np.median(series.levels)
-    starts = segments(levels[None], np.array([series.noise**-2]), PENALTY)
-    stops = np.append(starts[1:], len(levels))
+    starts = rate_segments(series.n_events, series.seconds, PENALTY * series.excess)
+    stops = np.append(starts[1:], len(series.levels))
     limit = math.log10(settings.rate_ratio)
-    usual = _weighted_median(series, 0, len(levels))
+    usual = _weighted_median(series, 0, len(series.levels))
     kinds: list[Kind | None] = []
     sizes: list[float] = []
     for start, stop in zip(starts, stops, strict=True):
-        level = float(series.levels[start:stop].mean())
-        reach = math.ceil(_NEIGHBOURHOOD * len(levels))
+        rate = series.n_events[start:stop].sum() / series.seconds[start:stop].sum()
+        level = math.log10(rate)
+        reach = math.ceil(_NEIGHBOURHOOD * len(series.levels))
         near = level - _weighted_median(series, max(0, start - reach), stop + reach)
         far = level - usual
         sure = max(limit, _SURE * series.noise / math.sqrt(stop - start))

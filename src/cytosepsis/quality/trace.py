@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from cytosepsis.kernels import stability
 from cytosepsis.panel import time_column
 
 MOST_BINS = 200
-BIN_EVENTS = 50  # or more, of files that fill MOST_BINS with them
-FEWEST_BINS = 20  # of files with fewer events, down to 25 in a bin
+BIN_EVENTS = 10  # or more
+FEWEST_BINS = 20  # of files with fewer events
+SHORT_EVENTS = 20_000  # fewer: every value is kept, for bins hold too few to take quantiles of
 COUNTED_EVENTS = 500  # of each channel in a bin; of more, one of so many is counted
 PROBABILITIES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -60,6 +62,7 @@ class Trace:
     n_at_least: Ints
     n_at_most: Ints
     clock: Clock | None
+    values: Floats | None  # (n_channels, n_events) of a short file, as the quantiles are
 
     @property
     def n_bins(self) -> int:
@@ -77,6 +80,8 @@ def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
     track = _track(raw, form, columns, timed)
     bits = np.empty(2 * stability.BLOCK, dtype=np.uint32)
     rows = np.empty(stability.BLOCK, dtype=np.uint32)
+    values: list[Floats] = []
+    is_short = raw.n_events < SHORT_EVENTS
     first, seen = 0, 0
     stride = np.uint64(raw.n_parameters)
     for block in walk_blocks(raw, form):
@@ -84,6 +89,8 @@ def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
             seen, views = block.ctypes.data, views_of(block, bits, rows)
         stability.follow(track, views, form.code, stride, len(block), first)
         first += len(block)
+        if is_short:
+            values.append(_stored(block, form, columns))
     return Trace(
         n_events=raw.n_events,
         columns=tuple(columns),
@@ -97,7 +104,16 @@ def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
         n_at_least=track.tally[:, stability.N_AT_LEAST],
         n_at_most=track.tally[:, stability.N_AT_MOST],
         clock=None if timed is None else _clock(raw, form, track, timed),
+        values=np.concatenate(values, axis=1) if values else None,
     )
+
+
+def _stored(block: NDArray[Any], form: RowForm, columns: Sequence[int]) -> Floats:
+    """Columns of a block as the pass sees them, integers masked: (n_channels, n)."""
+    values = block[:, list(columns)]
+    if values.dtype.kind == "u":
+        values = values.astype(np.int64) & np.array([form.masks[column] for column in columns])
+    return np.ascontiguousarray(values.T, dtype=np.float64)
 
 
 def n_bins_of(n_events: int) -> int:
