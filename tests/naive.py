@@ -378,6 +378,28 @@ def bin_counts_2d(x, y, x_low, x_high, y_low, y_high, n_x, n_y):
     return grid
 
 
+def connected_regions(inside):
+    """Labels of cells that touch: each cell takes the least label around it until none changes."""
+    n_x, n_y = len(inside), len(inside[0])
+    labels = [[1 + x * n_y + y if inside[x][y] else 0 for y in range(n_y)] for x in range(n_x)]
+    changed = True
+    while changed:
+        changed = False
+        for x in range(n_x):
+            for y in range(n_y):
+                around = [
+                    labels[a][b]
+                    for a in range(max(x - 1, 0), min(x + 2, n_x))
+                    for b in range(max(y - 1, 0), min(y + 2, n_y))
+                    if labels[a][b]
+                ]
+                if labels[x][y] and min(around) < labels[x][y]:
+                    labels[x][y] = min(around)
+                    changed = True
+    names = sorted({label for row in labels for label in row if label})
+    return [[1 + names.index(label) if label else 0 for label in row] for row in labels]
+
+
 def spread_counts(ordered, low, high, n_bins, reach):
     width = (high - low) / n_bins
     different = sorted(set(ordered))

@@ -10,7 +10,6 @@ from cytosepsis.errors import GatingError
 from cytosepsis.fcs_write import write_fcs
 from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.gating.apply import population_values
-from cytosepsis.gating.flexing import flexed
 from cytosepsis.gating.gatingml_export import gatingml_text
 from cytosepsis.gating.plan import Axis, Boolean, Rectangle
 from cytosepsis.gating.region import Bounds, Outline, Oval, read_region, region_text
@@ -327,41 +326,6 @@ def test_large_files_lend_a_part_that_no_order_changes():
 def test_where_rows_repeat_all_are_looked_at():
     raw = raw_of(np.repeat([[1.0], [2.0], [3.0]], 1000, axis=0), ("A",))
     assert len(sample_rows(raw, row_form(raw), 500)) == 3000
-
-
-# ------------------------------------------------------------------------------- the border
-
-
-def test_a_gate_is_widened_and_narrowed_about_its_middle():
-    square = {"name": "g", "type": "polygon", "x": "A", "y": "B"}
-    square["vertices"] = [[0, 0], [2, 0], [2, 2], [0, 2]]
-    plan, paths = flexed(plan_of(square), "root/g")
-    wider, narrower = plan.gates[1:]
-    assert paths == {"wider": "root/g (wider)", "narrower": "root/g/g (narrower)"}
-    assert np.array(wider.vertices) == pytest.approx(1 + 1.15 * (np.array(square["vertices"]) - 1))
-    assert np.array(narrower.vertices) == pytest.approx(
-        1 + 0.85 * (np.array(square["vertices"]) - 1)
-    )
-    assert flexed(plan_of(CUT), "root/bright") == (plan_of(CUT), {})
-
-
-BOW = [[0, 0], [4, 4], [4, 0], [0, 4]]
-BAY = [[0, 0], [8, 0], [8, 8], [7, 8], [7, 1], [0, 1]]  # its middle lies outside of it
-STAR = [[3, 0], [-2.4, 1.8], [0.9, -2.9], [0.9, 2.9], [-2.4, -1.8]]  # twice around its middle
-ROUND = [[3, 0], [1, 1], [0, 3], [-1, 1], [-3, 0], [-1, -1], [0, -3], [1, -1]]
-
-
-@pytest.mark.parametrize(
-    ("vertices", "is_within"), [(BOW, False), (BAY, False), (STAR, False), (ROUND, True)]
-)
-def test_a_narrower_gate_lies_within_where_its_middle_sees_the_border(vertices, is_within):
-    gate = {"name": "g", "type": "polygon", "x": "A", "y": "B", "vertices": vertices}
-    plan, paths = flexed(plan_of(gate), "root/g")
-    assert plan.gates[2].parent == ("root/g" if is_within else "root")
-    raw = raw_of(np.random.default_rng(1).uniform(-4, 9, (20_000, 2)), ("A", "B"))
-    beside = {**gate, "name": "n", "vertices": np.array(plan.gates[2].vertices).tolist()}
-    alone = cs.gate(raw, plan_of(beside)).n_events["root/n"]
-    assert cs.gate(raw, plan).n_events[paths["narrower"]] == alone
 
 
 def test_a_peak_and_cuts_that_lie_a_fixed_way_from_it():

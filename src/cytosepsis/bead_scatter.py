@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels.density import bin_counts_2d, smooth_2d
+from cytosepsis.kernels.density import bin_counts_2d, connected_regions, smooth_2d
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -51,8 +51,6 @@ def single_beads(scatter: Float) -> Mask:
 
 def _densest(x: Float, y: Float, usable: Mask) -> Mask:
     """Events in the region of the plane that holds the most of them, as `single_beads` says."""
-    from scipy.ndimage import label  # noqa: PLC0415  (slow to import, and only beads need it)
-
     axes = [_axis(values[usable]) for values in (x, y)]
     cells = [
         np.clip(((values - low) * n / (high - low)).astype(np.int64), 0, n - 1)
@@ -63,7 +61,8 @@ def _densest(x: Float, y: Float, usable: Mask) -> Mask:
     density = smooth_2d(counts, 1.5)
     region = density > 0
     for floor in (0.1, SCATTER_FLOOR):
-        labels, n_regions = label(density > floor * density[region].max(), np.ones((3, 3)))
+        labels = connected_regions(density > floor * density[region].max())
+        n_regions = int(labels.max())
         events = np.bincount(labels.ravel(), weights=counts.ravel(), minlength=n_regions + 1)
         if floor == SCATTER_FLOOR:  # the same region, followed further down
             events = np.where(np.isin(np.arange(n_regions + 1), labels[region]), events, -1.0)

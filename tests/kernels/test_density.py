@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import label
 
 import naive
 from cytosepsis.kernels import density
@@ -40,6 +42,20 @@ def test_bin_counts_2d_is_its_twin(pairs, n_x, n_y):
     y = np.array([pair[1] for pair in pairs] + list(HARD[::-1]))
     got = density.bin_counts_2d(x, y, -10.0, 10.0, 0.0, 2.0, n_x, n_y)
     assert got.tolist() == naive.bin_counts_2d(x, y, -10.0, 10.0, 0.0, 2.0, n_x, n_y)
+
+
+@laws
+@given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_connected_regions_are_their_twins_and_those_of_scipy(inside):
+    got = density.connected_regions(inside)
+    assert got.tolist() == naive.connected_regions(inside.tolist())
+    assert got.tolist() == label(inside, np.ones((3, 3)))[0].tolist()
+
+
+def test_connected_regions_of_a_large_grid_are_those_of_scipy():
+    for share in (0.02, 0.3, 0.42, 0.9):
+        inside = np.random.default_rng(1).random((192, 192)) < share
+        assert np.array_equal(density.connected_regions(inside), label(inside, np.ones((3, 3)))[0])
 
 
 @laws

@@ -116,7 +116,7 @@ def check(
             _show_problems(problems)
         if any(problem.severity == "error" for problem in problems):
             raise typer.Exit(EXIT_REFUSED)
-        if _of_files(problems, study):
+        if problems and _of_files(problems, study):
             raise typer.Exit(EXIT_FILES_FAILED)
 
 

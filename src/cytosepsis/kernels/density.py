@@ -11,6 +11,7 @@ from cytosepsis.kernels import kernel
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @kernel
@@ -158,6 +159,37 @@ def _gaussian(sigma: float) -> Float:
         weights[k] = math.exp(-0.5 * (k / sigma) ** 2)
         total += weights[k] if k == 0 else 2.0 * weights[k]
     return weights / total
+
+
+@kernel
+def connected_regions(inside: Mask) -> Int:
+    """Number the regions of cells (n_x, n_y) that touch by an edge or a corner; 0 is outside.
+
+    From 1, by their first cells row by row, as `scipy.ndimage.label` does: of which the import
+    would be a fifth of a worker's start.
+    """
+    n_x, n_y = inside.shape
+    labels = np.zeros((n_x, n_y), dtype=np.int64)
+    waiting = np.empty((n_x * n_y, 2), dtype=np.int64)
+    n_regions = 0
+    for x in range(n_x):
+        for y in range(n_y):
+            if not inside[x, y] or labels[x, y] != 0:
+                continue
+            n_regions += 1
+            labels[x, y] = n_regions
+            waiting[0, 0], waiting[0, 1] = x, y
+            n_waiting = 1
+            while n_waiting > 0:
+                n_waiting -= 1
+                i, j = waiting[n_waiting, 0], waiting[n_waiting, 1]
+                for a in range(max(i - 1, 0), min(i + 2, n_x)):
+                    for b in range(max(j - 1, 0), min(j + 2, n_y)):
+                        if inside[a, b] and labels[a, b] == 0:
+                            labels[a, b] = n_regions
+                            waiting[n_waiting, 0], waiting[n_waiting, 1] = a, b
+                            n_waiting += 1
+    return labels
 
 
 @kernel
