@@ -22,7 +22,7 @@ from rich.console import Console
 
 import cytosepsis as cs
 from commands import Figure, peak_figure, start_figures
-from extras import extras_row, extras_table
+from extras import extra_run_row, extras_row, extras_table
 from inputs import write_study
 from peers import VERSION as FLOWKIT_VERSION
 from reading import OtherReader, layout_rows, other_readers, reading_rows
@@ -169,6 +169,7 @@ def main() -> None:
                 rows.append(row)
                 console.print(_line(row), markup=False)
         extras = [extras_row(folder, n, asked.rounds) for n in (10_000, asked.events, 1_000_000)]
+        extras.append(extra_run_row(folder, asked.files, asked.events, min(asked.rounds, 3)))
         console.print("\n".join(extras_table(extras)), markup=False)
         figures = [*start_figures(min(asked.rounds, 5)), memory_figure(folder, asked.largest)]
     text = page(rows, extras, figures, asked.rounds, versions)
