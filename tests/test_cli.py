@@ -528,6 +528,28 @@ def test_a_fault_of_ours_is_exit_status_3(
     assert caught.value.code == 3
 
 
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_between_command_line_and_command_has_its_status(
+    monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, status: int
+) -> None:
+    from cytosepsis import cli
+    from cytosepsis.cli import study_commands
+
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), sent)
+
+    # called after Typer has read the line and before the command can catch anything
+    monkeypatch.setattr(study_commands, "processors", interrupted)
+    monkeypatch.setattr(sys, "argv", ["cytosepsis", "run", "nothing", "--out", "nowhere"])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == status
+
+
 def test_an_unforeseen_error_costs_one_file(
     study: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,13 @@ def options(
 
 def main() -> None:
     """Entry point of the command `cytosepsis`."""
-    signal.signal(signal.SIGTERM, _terminate)
+    came: list[int] = []
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     own_process.declare()
     try:
         app()
@@ -90,13 +96,14 @@ def main() -> None:
         sys.exit(EXIT_TERMINATED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as ended:
+        # Around a command Typer takes SIGTERM, which stops as Ctrl-C does, for Ctrl-C.
+        if came and ended.code == EXIT_INTERRUPTED:
+            sys.exit(EXIT_TERMINATED)
+        raise
     except Exception:  # noqa: BLE001 - Python's own status for this, 1, means something else here
         traceback.print_exc()
         typer.echo(
             "This is a fault of cytosepsis. Please report it with the lines above.", err=True
         )
         sys.exit(EXIT_UNFORESEEN)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
