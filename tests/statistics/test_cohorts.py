@@ -27,8 +27,8 @@ def test_intervals_hold_the_truth(name: str) -> None:
 
 
 def test_a_planted_marker_is_first_and_a_planted_drug_is_found() -> None:
-    assert bench.planted_marker_first(20).share >= 0.9
-    found, null = bench.drugs_found(40)
+    assert bench.planted_marker_first(12).share >= 0.9
+    found, null = bench.drugs_found(25)
     assert found.share == 1.0
     assert null.share <= 0.15
 
