@@ -59,3 +59,21 @@ def test_each_axis_is_walked_once_and_no_gate_at_all():
     assert n_low == np.sum((rows[:, 2] < 0) & (rows[:, 3] <= 0))
     assert len(events(plan.leading_to("root/left"), (Measure.on("root/left", a),))) == 1
     assert [len(one.gates) for one in walked] == [0]
+
+
+def test_axes_told_ahead_are_walked_with_the_first():
+    a, b, c = Axis("A"), Axis("B"), Axis("C")
+    plan = GatingPlan((Rectangle("left", ROOT, (a,), (None,), (0.0,)),))
+    raw = raw_of(np.random.default_rng(2).normal(size=(50, len(CHANNELS))), CHANNELS)
+    asked = []
+
+    def walk(plan, measures):
+        asked.append([measure.channel for measure in measures])
+        return gate(raw, plan, measures=measures, spillover="none").values
+
+    events = LookedAt(walk, plan, ahead=(b, a))
+    for axis in (a, b, a, c):
+        measure = Measure.on("root/left", axis)
+        wanted = gate(raw, plan, measures=(measure,), spillover="none").values[measure]
+        assert np.array_equal(events(plan, (measure,))[measure], wanted)
+    assert asked == [["A", "B"], ["C"]]

@@ -18,7 +18,13 @@ from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
 from cytosepsis.gating.looking import LookedAt
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
-from cytosepsis.gating.plan import DEFAULT_COMPENSATION, FILE_COMPENSATION, Axis, GatingPlan
+from cytosepsis.gating.plan import (
+    DEFAULT_COMPENSATION,
+    FILE_COMPENSATION,
+    Axis,
+    GatingPlan,
+    axes_of,
+)
 from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels.program import Ints, Output, space_for
@@ -166,7 +172,8 @@ def find_gates(
         role: LookedAt(_Tube(control, channels, spillover).values, plan)
         for role, control in (controls or {}).items()
     }
-    return resolve(plan, LookedAt(tube.values, plan), controls=others, given=given)
+    looked_at = LookedAt(tube.values, plan, ahead=[a for g in plan for a in axes_of(g)])
+    return resolve(plan, looked_at, controls=others, given=given)
 
 
 def population_values(

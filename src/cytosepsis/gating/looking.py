@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,9 +38,13 @@ class LookedAt:
     are not told here are left to the walk.
     """
 
-    def __init__(self, walked: Walked, plan: GatingPlan) -> None:
-        """Look at the events that `walked` knows, under a plan's matrices."""
+    def __init__(self, walked: Walked, plan: GatingPlan, *, ahead: Iterable[Axis] = ()) -> None:
+        """Look at the events that `walked` knows, under a plan's matrices.
+
+        Axes `ahead` will be asked for: the first walk sees to them too.
+        """
         self._walked, self._bare = walked, replace(plan, gates=())
+        self._ahead = tuple(ahead)
         self._linear: dict[Axis, Floats] = {}  # of all events
         self._values: dict[tuple[tuple[Gate, ...], Axis], Floats] = {}
         self._members: dict[tuple[Gate, ...], Bools] = {}
@@ -61,6 +65,8 @@ class LookedAt:
         """Walk the events once for all axes that have not been asked for before."""
         new = [axis for axis in dict.fromkeys(map(_linear, axes)) if axis not in self._linear]
         if new:
+            new = list(dict.fromkeys((*new, *map(_linear, self._ahead))))
+            self._ahead = ()
             measures = {axis: Measure.on(ROOT, axis) for axis in new}
             values = self._walked(self._bare, tuple(measures.values()))
             self._linear |= {axis: values[measure] for axis, measure in measures.items()}
