@@ -144,7 +144,8 @@ class Pool:
         for worker in workers:
             worker.kill()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # a signal may come between its making and its start
+                thread.join()
 
     def replies(
         self, tasks: Sequence[object], *, tick_seconds: float = 0.2
