@@ -475,6 +475,21 @@ def test_simulate_writes_a_study_that_is_accepted(tmp_path: Path) -> None:
     assert call("check", tmp_path / "s").exit_code == 0
 
 
+def test_help_lists_commands_with_whole_sentences_and_without_rich() -> None:
+    code = "import sys; from cytosepsis.cli import app; app(['--help'], standalone_mode=False); "
+    code += "sys.exit(int('rich' in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "..." not in done.stdout.partition("Commands:")[2]
+    assert "Find every problem that can be seen without reading events," in done.stdout
+
+
 def test_version_and_help() -> None:
     assert call("--version").stdout == f"cytosepsis {cytosepsis.__version__}\n"
     for words in ([], ["run"], ["check"], ["inspect"], ["gate"], ["calibrate"], ["simulate"]):

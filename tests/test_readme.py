@@ -48,7 +48,7 @@ def test_every_command_stands_in_the_readme() -> None:
         encoding="utf-8",
         check=True,
     )
-    offered = set(re.findall(r"^[│|]? ([a-z][a-z-]*) {2,}\S", done.stdout, re.MULTILINE))
+    offered = set(re.findall(r"^ {2}([a-z][a-z-]*) {2,}\S", done.stdout, re.MULTILINE))
     described = set(re.findall(r"^\| `cytosepsis ([a-z-]+)", README, re.MULTILINE))
     assert "run" in offered
     assert offered == described

@@ -29,9 +29,17 @@ from cytosepsis.cli import (
     statistics_commands,
     study_commands,
 )
-from cytosepsis.cli.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNFORESEEN, Terminated
+from cytosepsis.cli.terminal import (
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_UNFORESEEN,
+    Commands,
+    Terminated,
+)
 
 app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode=None,  # rich's panels would take half of the time of --help
     name="cytosepsis",
     no_args_is_help=True,
     add_completion=False,

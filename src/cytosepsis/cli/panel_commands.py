@@ -8,9 +8,14 @@ from typing import Annotated
 
 import typer
 
-from cytosepsis.cli.terminal import Format, command, roles_of, safe, say, write_json
+from cytosepsis.cli.terminal import Commands, Format, command, roles_of, safe, say, write_json
 
-app = typer.Typer(no_args_is_help=True, help="Ready assays beside mHLA-DR, to put into a study.")
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Ready assays beside mHLA-DR, to put into a study.",
+)
 _NAME = typer.Argument(help="A panel of `panel list`.", show_default=False)
 _CHANNEL = typer.Option(help="ROLE=NAME: the $PnN or $PnS of your files for a role.")
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from cytosepsis.errors import CytosepsisError, StudyError
 
@@ -30,6 +31,17 @@ _DURING_THE_RUN = {"results_write", "scheduler_lost", "workers"}
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: stop as for Ctrl-C, with the other exit status."""
+
+
+class Commands(TyperGroup):
+    """Commands listed with their whole first sentence, over several lines where it is long."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        named = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, c.get_short_help_str(limit=1000)) for name, c in named if c is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 @contextmanager
