@@ -524,30 +524,34 @@ def test_public_names_are_all_there() -> None:
         cytosepsis.nothing  # noqa: B018
 
 
-def test_a_fault_of_ours_is_exit_status_3(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def status_of_main() -> object:
+    """Exit status of the command line in this process, whose handler of SIGTERM comes back."""
     from cytosepsis import cli
 
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("ours")
-
-    monkeypatch.setattr("cytosepsis.study.run_study", broken)
-    monkeypatch.setattr(sys, "argv", ["cytosepsis", "run", str(study), "--out", str(tmp_path)])
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as caught:
             cli.main()
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert caught.value.code == 3
+    return caught.value.code
+
+
+def test_a_fault_of_ours_is_exit_status_3(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("cytosepsis.study.run_study", broken)
+    monkeypatch.setattr(sys, "argv", ["cytosepsis", "run", str(study), "--out", str(tmp_path)])
+    assert status_of_main() == 3
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_between_command_line_and_command_has_its_status(
     monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, status: int
 ) -> None:
-    from cytosepsis import cli
     from cytosepsis.cli import study_commands
 
     def interrupted(*_: object) -> None:
@@ -556,13 +560,7 @@ def test_a_signal_between_command_line_and_command_has_its_status(
     # called after Typer has read the line and before the command can catch anything
     monkeypatch.setattr(study_commands, "processors", interrupted)
     monkeypatch.setattr(sys, "argv", ["cytosepsis", "run", "nothing", "--out", "nowhere"])
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert caught.value.code == status
+    assert status_of_main() == status
 
 
 def test_an_unforeseen_error_costs_one_file(

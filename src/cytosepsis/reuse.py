@@ -135,11 +135,8 @@ class JournalTables:
             works = self._samples[first : first + _SAMPLES_TOGETHER]
             some = [outcome for outcome in outcomes_of(self._journal, works) if _is_sample(outcome)]
             is_last = first + _SAMPLES_TOGETHER >= len(self._samples)
-            pictured = self._bead_results() if is_last and self._plots else ()
-            tables = self._gathering.take(some, pictured)
-            if not self._plots:
-                del tables["densities"]
-            yield tables
+            pictured = self._bead_results() if is_last else ()
+            yield self._gathering.take(some, pictured if self._plots else None)
         yield self._gathering.rest()
 
     def _bead_results(self) -> Iterator[BeadRunResult]:

@@ -59,13 +59,8 @@ def segments(levels: Floats, weights: Floats, penalty: float) -> Ints:
         share = shares[n - stop :]
         for start in range(stop):
             cost[start] = best[start] - cost[start] * share[start]
-        least = cost[0]
-        chosen = 0
-        for start in range(1, stop):
-            if cost[start] < least:
-                least = cost[start]
-                chosen = start
-        best[stop] = least + penalty
+        chosen = _cheapest(cost, stop)
+        best[stop] = cost[chosen] + penalty
         origin[stop] = chosen
     return _starts(origin)
 
@@ -107,13 +102,8 @@ def class_segments(counts: Ints, penalty: float) -> Ints:
             sign = 1.0 if c == n_classes else -1.0
             for start in range(stop):
                 cost[start] += sign * entropy[till - row[start]]
-        least = cost[0]
-        chosen = 0
-        for start in range(1, stop):
-            if cost[start] < least:
-                least = cost[start]
-                chosen = start
-        best[stop] = least + penalty
+        chosen = _cheapest(cost, stop)
+        best[stop] = cost[chosen] + penalty
         origin[stop] = chosen
     return _starts(origin)
 
@@ -175,6 +165,18 @@ def rate_segments(events: Ints, seconds: Floats, penalty: float) -> Ints:
                 origin[stop] = start
         best[stop] = least + penalty
     return _starts(origin)
+
+
+@kernel
+def _cheapest(cost: Floats, n: int) -> int:
+    """Place of the least of the first n costs; of equal ones the first."""
+    least = cost[0]
+    chosen = 0
+    for place in range(1, n):
+        if cost[place] < least:
+            least = cost[place]
+            chosen = place
+    return chosen
 
 
 @kernel

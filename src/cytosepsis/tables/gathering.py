@@ -54,23 +54,29 @@ class Gathering:
         return tuple(reading.outcome for reading in self._readings)
 
     def take(
-        self, outcomes: Iterable[SampleOutcome], pictured: Iterable[BeadRunResult] = ()
+        self, outcomes: Iterable[SampleOutcome], pictured: Iterable[BeadRunResult] | None
     ) -> dict[str, pl.DataFrame]:
-        """The rows of these samples in the long tables, and the pictures of these bead runs."""
+        """The rows of these samples in the long tables, and the pictures of these bead runs.
+
+        Without `pictured` the table of pictures is left out.
+        """
         readings = [self._reader.read(outcome) for outcome in outcomes]
         self._readings += [
             shortened(reading, whole=reading.sample.sample_id in self._decided)
             for reading in readings
         ]
-        return {
+        tables = {
             "populations": populations_frame(readings),
             "gates": gates_frame(readings),
             "intensities": intensities_frame(readings),
             "quality": quality_frame(readings),
             "quality_windows": quality_windows_frame(readings),
             "quality_bins": quality_bins_frame(readings),
-            "densities": densities_frame(self._study, [r.outcome for r in readings], pictured),
         }
+        if pictured is not None:
+            outcomes = [reading.outcome for reading in readings]
+            tables["densities"] = densities_frame(self._study, outcomes, pictured)
+        return tables
 
     def rest(self) -> dict[str, pl.DataFrame]:
         """The tables of a row or few per sample, when all outcomes were taken.

@@ -133,8 +133,9 @@ class Reader:
         settings = self.study.assay(sample.assay).counting
         if settings is None:
             return ()
-        has_count = settings.blood_count is not None
-        near = self._blood_counts.near(sample, placement, settings) if has_count else None
+        near = None
+        if settings.blood_count:
+            near = self._blood_counts.near(sample, placement, settings)
         return count_populations(sample, result, self.study, near)
 
 
