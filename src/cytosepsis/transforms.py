@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -150,7 +150,9 @@ def lower(transform: Transform | None) -> Lowered:
             scale, b, d, ratio, _, slope = numbers
             roots = np.empty(kt.N_CELLS)
             kt.logicle_roots(scale, b, d, ratio, slope, roots)
-            return _row(transform, kt.LOGICLE, *numbers, table=roots)
+            row = _row(transform, kt.LOGICLE, *numbers, table=roots)
+            gap = kt.table_gap(scale, b, d, ratio, slope, roots)
+            return replace(row, numbers=(*row.numbers[: kt.SLACK], gap))
         case Hyperlog():
             return _row(transform, kt.HYPERLOG, *_hyperlog_numbers(transform))
         case Biex():

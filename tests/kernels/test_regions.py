@@ -117,6 +117,38 @@ def test_any_polygon_with_points_on_and_beside_its_edges(vertices, points, data)
     assert_as_naive(tuple(vertices), points)
 
 
+SLACK = st.sampled_from((0.0, 2.0**-20, 2.0**-7, 0.25))
+
+
+@examples(250)
+@given(
+    st.lists(st.tuples(SMALL, SMALL), min_size=3, max_size=7),
+    st.lists(st.tuples(SMALL | st.floats(-5, 5), SMALL | st.floats(-5, 5)), min_size=1, max_size=9),
+    SLACK,
+    SLACK,
+    st.data(),
+)
+def test_a_point_known_roughly_is_settled_only_where_that_does_not_matter(
+    vertices, points, slack_x, slack_y, data
+):
+    corners = np.array(vertices, dtype=np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    box = np.array([low[0], high[0], low[1], high[1]])
+    part = st.sampled_from((-1.0, -0.5, 0.0, 1.0))  # products with the slacks are exact
+    rough = [(x + slack_x * data.draw(part), y + slack_y * data.draw(part)) for x, y in points]
+    x, y = (np.array(column) for column in zip(*rough, strict=True))
+    n = len(rough)
+    inside, doubtful = np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.int64)
+    any_doubt = regions.polygon_sides(x, y, n, corners, box, slack_x, slack_y, inside, doubtful)
+    wanted = np.array([naive.in_polygon(vertices, px, py) for px, py in points])
+    moved = np.hypot(x - [p[0] for p in points], y - [p[1] for p in points])
+    within = (moved <= np.hypot(slack_x, slack_y)) & ((doubtful == 0) | (not any_doubt))
+    assert (inside == wanted)[within].all()
+    far = (x < low[0] - 9) | (x > high[0] + 9)
+    if slack_x == slack_y == 0.0 and far.all():
+        assert not any_doubt or len(set(vertices)) < 3  # certain of what is certain
+
+
 def test_points_next_to_a_slanted_edge():
     """Doubles around a line, where plain arithmetic gets the side wrong."""
     triangle = ((-17.3, -17.3), (24.1, 24.1), (-17.3, 24.1))

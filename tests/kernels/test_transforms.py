@@ -348,6 +348,43 @@ def test_many_values_are_transformed_as_one(kind):
     check()
 
 
+@pytest.mark.parametrize("kind", sorted(TRANSFORMS))
+def test_rough_values_are_as_near_as_they_say(kind):
+    """Of a logicle a small part of its scale; of the others to the last bit."""
+
+    @examples(100)
+    @given(TRANSFORMS[kind], st.lists(VALUES | st.sampled_from((math.nan, math.inf)), max_size=30))
+    def check(transform, values):
+        found = np.empty(len(values))
+        slack = kt.guess_many(*arrays(transform), np.array(values, dtype=np.float64), found)
+        exact = np.array(at(transform, *values))
+        if kind == "logicle":
+            assert 0 < slack < 1e-4
+            known = np.isfinite(exact)
+            assert (abs(found[known] - exact[known]) <= slack).all()
+            np.testing.assert_array_equal(found[~known], exact[~known])
+        else:
+            assert slack == 0.0
+            np.testing.assert_array_equal(found, exact)
+
+    check()
+
+
+def test_roots_lie_above_the_table_by_no_more_than_its_gap():
+    """Everywhere in a cell, not only midway, where the gap is measured."""
+    for width, decades, additional in ((0.5, 4.5, 0.0), (0.0, 4.0, 0.0), (1.0, 4.5, 0.5)):
+        kind, numbers, table = arrays(Logicle(262144.0, width, decades, additional))
+        cells = np.concatenate([np.arange(0, kt.N_CELLS - 1, 37), [kt.N_CELLS - 2]])
+        octave, part = cells >> kt.KEPT_BITS, cells & ((1 << kt.KEPT_BITS) - 1)
+        for share in (0.1, 0.4, 0.5, 0.6, 0.9):
+            values = (1.0 + (part + share) / (1 << kt.KEPT_BITS)) * 2.0 ** (octave - 6.0)
+            rough, exact = np.empty(len(values)), np.empty(len(values))
+            slack = kt.guess_many(kind, numbers, table, values, rough)
+            kt.transform_many(kind, numbers, table, values, exact)
+            assert (exact - rough >= -1e-14).all()
+            assert (exact - rough <= slack / 2 + 1e-12).all()
+
+
 @examples(60)
 @given(ANY_TRANSFORM, st.floats(0.1, 0.9), st.floats(0.1, 0.9))
 def test_the_band_is_narrow(transform, one, other):

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,13 +25,14 @@ from cytosepsis.gating.plan import (
     Ratio,
     Rectangle,
     axes_of,
+    make_plan,
     path_of,
 )
 from cytosepsis.gating.row_form import row_form
 from cytosepsis.kernels import transforms as kt
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.program import unpack
-from cytosepsis.transforms import Linear, Log, Logicle, arrays
+from cytosepsis.transforms import Linear, Log, Logicle, arrays, inverse
 from effort import COMPILED, examples
 from events import raw_of
 from random_plans import CHANNELS, FLUORESCENCE, many_rows, plans, rows_for, spillover
@@ -115,6 +117,26 @@ def test_any_plan_on_events_where_it_hurts(plan, default, data):
 def test_more_events_than_a_block(plan, default, seed):
     n = 2 * walk.BLOCK + 77 if COMPILED else walk.BLOCK + 5
     assert_as_naive(plan, many_rows(plan, n, seed).tolist(), default)
+
+
+@pytest.mark.parametrize("additional", [0.0, 0.3])
+def test_events_beside_the_edges_of_a_polygon_on_transformed_axes(additional):
+    """As near as rough values can tell, and nearer."""
+    logicle = Logicle(262144.0, 0.5, 4.5, additional)
+    x, y = (Axis(name, logicle, UNCOMPENSATED) for name in ("A", "B"))
+    vertices = ((0.2, 0.3), (0.7, 0.25), (0.9, 0.8), (0.5, 0.55), (0.2, 0.9), (0.2, 0.3))
+    plan = make_plan([Polygon("p", "root", x, y, vertices)])
+    rng = np.random.default_rng(4)
+    rows = []
+    for (ax, ay), (bx, by) in pairwise(vertices):
+        for share in (0.0, 0.3, 0.77, 1.0):
+            for size in (0.0, 1e-14, 1e-10, 1e-8, 3e-7, 1e-6, 1e-5, 1e-3):
+                nudge = size * rng.uniform(-1.0, 1.0, 2)
+                place = np.array([ax + share * (bx - ax), ay + share * (by - ay)]) + nudge
+                values = inverse(logicle, place)
+                rows.append([dict(zip("AB", values, strict=True)).get(c, 0.0) for c in CHANNELS])
+    populations = assert_as_naive(plan, rows, None)
+    assert 0.2 < populations.n_events["root/p"] / len(rows) < 0.8
 
 
 @examples(40)

@@ -43,6 +43,7 @@ from cytosepsis.kernels.program import (
     Program,
     pack,
 )
+from cytosepsis.kernels.transforms import N_NUMBERS
 from cytosepsis.transforms import Transform, lower
 
 
@@ -383,7 +384,7 @@ class _Builder:
             axis_divisor=np.array(divisors, dtype=np.int64),
             axis_ratio=np.array([mix.ratio for mix in self.axes]).reshape(-1, 5),
             transform_kind=np.array([t.kind for t in transforms], dtype=np.int64),
-            transform_numbers=np.array([t.numbers for t in transforms]).reshape(len(transforms), 8),
+            transform_numbers=np.array([t.numbers for t in transforms]).reshape(-1, N_NUMBERS),
             table_start=table_start,
             tables=table_values,
             kind=np.array(self.kind, dtype=np.int64),

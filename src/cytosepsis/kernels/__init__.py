@@ -96,8 +96,12 @@ def borrowing(function: F) -> F:
     return _compiled(function, FLAGS | _BORROWING)
 
 
-def viewing(function: F) -> F:
-    """Compile a kernel that returns views of the arrays it is given, in the place of its call."""
+def inlined(function: F) -> F:
+    """Compile a kernel in the place of its call, otherwise like a `borrowing` one.
+
+    For one that returns views of the arrays it is given, which nothing that counts no owners can
+    hand on; and for one that is given a whole plan, whose arrays a call would copy.
+    """
     return _compiled(function, FLAGS | _BORROWING | {"inline": "always"})
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import borrowing, viewing
+from cytosepsis.kernels import borrowing, inlined
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Views(NamedTuple):
     rows: NDArray[np.uint32]  # scratch: row numbers
 
 
-@viewing
+@inlined
 def seen_as_numbers(data: Bytes, bits: Rows, numbers: Rows) -> Views:
     """Stored rows as every kind of number; bits, two words a row, and numbers are scratch."""
     n = len(data)

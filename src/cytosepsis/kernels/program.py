@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import viewing
+from cytosepsis.kernels import inlined
 from cytosepsis.kernels.decode import Rows
+from cytosepsis.kernels.transforms import N_NUMBERS
 
 BLOCK = 1024  # rows; a dozen float64 columns of them stay in a 64-256 KiB cache
 
@@ -53,7 +54,7 @@ class Program(NamedTuple):
     axis_ratio: Floats  # (n, 5): factor, offset, divisor's offset, least, most (NaN: no bound)
     # transforms
     transform_kind: Ints
-    transform_numbers: Floats  # (n, 8)
+    transform_numbers: Floats  # (n, N_NUMBERS)
     table_start: Ints
     tables: Floats
     # steps
@@ -90,6 +91,8 @@ class Scratch(NamedTuple):
     expansion: Floats
     crossings: Ints  # (BLOCK,)
     n_alive: Ints  # (n_populations,)
+    listed: Ints  # (n_populations,): whether its rows are in `alive`
+    masked: Ints  # (n_populations,): whether its mask is in `member`
     alive: Rows  # (n_populations, BLOCK): rows of the block, ascending
     rows: Rows  # (BLOCK,)
     bits: Rows  # (2 * BLOCK,)
@@ -125,19 +128,19 @@ def pack(program: Program) -> tuple[Ints, Floats]:
     return np.concatenate(ints), np.concatenate(floats)
 
 
-@viewing
+@inlined
 def whole(ints: Ints, number: int) -> Ints:
     """A packed field of integers."""
     return ints[ints[2 * number] : ints[2 * number + 1]]
 
 
-@viewing
+@inlined
 def real(ints: Ints, floats: Floats, number: int) -> Floats:
     """A packed field of numbers."""
     return floats[ints[2 * number] : ints[2 * number + 1]]
 
 
-@viewing
+@inlined
 def unpack(ints: Ints, floats: Floats) -> Program:
     """The program of which `pack` made two arrays, in views of them."""
     return Program(
@@ -153,7 +156,7 @@ def unpack(ints: Ints, floats: Floats) -> Program:
         whole(ints, 9),  # axis_divisor
         real(ints, floats, 10).reshape((-1, 5)),  # axis_ratio
         whole(ints, 11),  # transform_kind
-        real(ints, floats, 12).reshape((-1, 8)),  # transform_numbers
+        real(ints, floats, 12).reshape((-1, N_NUMBERS)),  # transform_numbers
         whole(ints, 13),  # table_start
         real(ints, floats, 14),  # tables
         whole(ints, 15),  # kind
@@ -183,7 +186,7 @@ def unpack(ints: Ints, floats: Floats) -> Program:
 class Space(NamedTuple):
     """The memory of a walk, rows of BLOCK, an array of each kind: `scratch_of` says whose is which.
 
-    The integers have two rows, which hold a number for each population too.
+    The integers have rows that hold a number for each population too.
     """
 
     floats: Floats
@@ -198,7 +201,7 @@ def space_for(program: Program) -> Space:
     _, _, n_values, n_dimensions = program.layout.tolist()
     space = Space(
         floats=np.empty((n_values + n_dimensions + 2, BLOCK)),
-        ints=np.empty((2, max(BLOCK, n_populations)), dtype=np.int64),
+        ints=np.empty((4, max(BLOCK, n_populations)), dtype=np.int64),
         rows=np.empty((n_populations + 4, BLOCK), dtype=np.uint32),
         bools=np.empty((n_populations + 2, BLOCK), dtype=np.bool_),
     )
@@ -207,7 +210,7 @@ def space_for(program: Program) -> Space:
     return space
 
 
-@viewing
+@inlined
 def scratch_of(program: Program, floats: Floats, ints: Ints, rows: Rows, bools: Bools) -> Scratch:
     """Divide the memory of a walk."""
     n = len(program.kind) + 1
@@ -219,6 +222,8 @@ def scratch_of(program: Program, floats: Floats, ints: Ints, rows: Rows, bools: 
         floats[-1],  # expansion
         ints[0],  # crossings
         ints[1],  # n_alive
+        ints[2],  # listed
+        ints[3],  # masked
         rows[:n],  # alive
         rows[n],  # rows
         rows[n + 1 : n + 3].reshape(-1),  # bits

@@ -118,16 +118,40 @@ def in_polygon(
 ) -> None:
     """Fill inside[:n] for points (x[i], y[i]); box is xmin, xmax, ymin, ymax of the vertices.
 
+    What plain arithmetic leaves in doubt is decided exactly. `crossings` and `expansion` are
+    scratch.
+    """
+    if polygon_sides(x, y, n, vertices, box, 0.0, 0.0, inside, crossings):
+        decide(x, y, n, vertices, box, inside, crossings, expansion)
+
+
+@borrowing
+def polygon_sides(
+    x: Floats,
+    y: Floats,
+    n: int,
+    vertices: Floats,
+    box: Floats,
+    slack_x: float,
+    slack_y: float,
+    inside: Bools,
+    crossings: Ints,
+) -> bool:
+    """Fill inside[:n] as far as it is certain; whether anything is not: then crossings marks it.
+
+    The points may be off by as much as the slacks: then those are in doubt, too, from which an edge
+    is no further away. From all others nothing within the slacks lies on the other side.
+
     The loop over edges is outside and the one over points inside it, without branches, so that
     it becomes vector instructions; `crossings` is scratch of a number's width, so that they need
     not be narrowed. A point of the box is no further from an edge than the box is wide and high,
-    which bounds the error of its side; what that leaves in doubt is decided again, exactly.
+    which bounds the error of its side.
     """
     doubts = np.int64(0)
     for i in range(n):
         crossings[i] = 0
     for k in range(len(vertices)):
-        ax, ay, dx, dy, by, error = edge(vertices, box, k)
+        ax, ay, dx, dy, by, error = edge(vertices, box, k, slack_x, slack_y)
         for i in range(n):
             cross = dx * (y[i] - ay) - (x[i] - ax) * dy
             crossings[i] ^= np.int64((ay <= y[i]) & (y[i] < by) & (cross > 0.0))  # never of NaN
@@ -136,14 +160,29 @@ def in_polygon(
         within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
         inside[i] = within & (crossings[i] != 0)
     if doubts == 0:
-        return
+        return False
     for i in range(n):
         crossings[i] = 0
     for k in range(len(vertices)):
-        ax, ay, dx, dy, by, error = edge(vertices, box, k)
+        ax, ay, dx, dy, by, error = edge(vertices, box, k, slack_x, slack_y)
         for i in range(n):
             cross = dx * (y[i] - ay) - (x[i] - ax) * dy
             crossings[i] |= np.int64(abs(cross) <= error)
+    return True
+
+
+@borrowing
+def decide(
+    x: Floats,
+    y: Floats,
+    n: int,
+    vertices: Floats,
+    box: Floats,
+    inside: Bools,
+    crossings: Ints,
+    expansion: Floats,
+) -> None:
+    """Settle exactly what `polygon_sides` has marked as doubtful; x and y are exact."""
     for i in range(n):
         if crossings[i] != 0:
             within = (x[i] >= box[0]) & (x[i] <= box[1]) & (y[i] >= box[2]) & (y[i] <= box[3])
@@ -151,7 +190,9 @@ def in_polygon(
 
 
 @borrowing
-def edge(vertices: Floats, box: Floats, k: int) -> tuple[float, float, float, float, float, float]:
+def edge(
+    vertices: Floats, box: Floats, k: int, slack_x: float, slack_y: float
+) -> tuple[float, float, float, float, float, float]:
     """Edge k from its lower end: x, y, dx, dy, its upper y, and the error that a side may have."""
     ax = vertices[k, 0]
     ay = vertices[k, 1]
@@ -162,8 +203,9 @@ def edge(vertices: Floats, box: Floats, k: int) -> tuple[float, float, float, fl
     dx = bx - ax
     dy = by - ay
     # rounding keeps order: no difference of the box exceeds its computed width and height
-    width, height = box[1] - box[0], box[3] - box[2]
+    width, height = box[1] - box[0] + slack_x, box[3] - box[2] + slack_y
     error = ORIENT_ERROR * (abs(dx) * height + width * dy)
+    error += (1.0 + 1e-9) * (abs(dx) * slack_y + slack_x * dy)
     if dx == 0.0 and dy == 0.0 and (width > 0.0 or height > 0.0):
         error = -1.0  # a vertex given twice: the edges beside it say all of it
     return ax, ay, dx, dy, by, error

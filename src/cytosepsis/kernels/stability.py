@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import borrowing, viewing
+from cytosepsis.kernels import borrowing, inlined
 from cytosepsis.kernels.cells import (
     INFINITE,
     LARGEST,
@@ -165,7 +165,7 @@ def follow(
             _follow_times(track, rows, begin, number)
 
 
-@viewing
+@inlined
 def _words(views: Views, code: int, first: np.uint64, n: np.uint64, out: Words) -> Words:
     """Stored numbers of 32 bits as integers of this machine's byte order, in out if swapped."""
     words = views.u32[first : first + n]

@@ -31,9 +31,10 @@ TABLE = 5
 OFFSET_LOG = 6
 
 # Columns of a row of numbers; 0 to 5 belong to the kind.
-N_NUMBERS = 8
+N_NUMBERS = 9
 BOUND_MIN = 6
 BOUND_MAX = 7
+SLACK = 8  # of a logicle: how far the table's interpolation may be from its root
 
 # The table of logicle roots: from 2⁻⁶ to 2⁴⁰, 128 to an octave.
 KEPT_BITS = 7
@@ -75,6 +76,47 @@ def logicle_roots(
         part = cell - (octave << KEPT_BITS)
         value = (1.0 + part / (1 << KEPT_BITS)) * 2.0 ** (octave - 6)
         out[cell] = logicle_root(value, scale, b, d, ratio, slope)
+
+
+@borrowing
+def table_gap(scale: float, b: float, d: float, ratio: float, slope: float, table: Floats) -> float:
+    """How far interpolation in the table of roots may be from the root, anywhere in it.
+
+    The function is convex, its root concave; so is what the root has over the chord of a cell, and
+    a concave function that is zero at both ends is nowhere more than twice what it is midway.
+    """
+    gap = 0.0
+    for cell in range(N_CELLS - 1):
+        octave = cell >> KEPT_BITS
+        part = cell - (octave << KEPT_BITS) + 0.5
+        value = (1.0 + part / (1 << KEPT_BITS)) * 2.0 ** (octave - 6)
+        root = logicle_root(value, scale, b, d, ratio, slope)
+        gap = max(gap, root - 0.5 * (table[cell] + table[cell + 1]))
+    return 2.0 * gap + 1e-12  # rounding, and what the exact transform is off by
+
+
+@borrowing
+def guess_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: Floats) -> float:
+    """Transform (n,) values roughly into out (n,), which may be the values themselves.
+
+    No result is further from the transformed value than the number that is returned; 0: exact.
+    """
+    if kind != LOGICLE:
+        transform_many(kind, numbers, table, values, out)
+        return 0.0
+    zero, low, high = numbers[4], numbers[BOUND_MIN], numbers[BOUND_MAX]
+    for i in range(len(values)):
+        value = values[i]
+        bits = np.float64(abs(value)).view(np.int64)
+        cell = (bits >> SHIFT) - FIRST_CELL
+        if cell < 0 or cell >= N_CELLS - 1:  # near zero, immense, or no number
+            out[i] = transform_value(kind, numbers, table, value)
+            continue
+        part = (bits & FRACTION) * (1.0 / (FRACTION + 1))
+        u = table[cell] + part * (table[cell + 1] - table[cell])
+        result = zero + u if value > 0.0 else zero - u
+        out[i] = min(max(result, low), high)
+    return numbers[SLACK]
 
 
 @borrowing

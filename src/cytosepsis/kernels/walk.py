@@ -4,21 +4,28 @@ A block of rows small enough to stay in cache is taken through the gates in plan
 first; a gate looks only at the events still alive under its parent, and a column is decoded,
 unmixed or transformed only for events whose fate depends on it. The plan is data (`Program`), so
 one compiled kernel serves every plan and every layout.
+
+While more than half of a block is alive, gates are tried on all of its rows and populations are
+masks; below that they are lists of rows. Neither way asks more of an event than the other: what a
+mask leaves out is decided and forgotten.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cytosepsis.kernels import borrowing, viewing
-from cytosepsis.kernels.decode import (
-    FLOAT64_SWAPPED,
-    Rows,
-    Views,
-    decode_all,
-    decode_rows,
-    seen_as_numbers,
+from cytosepsis.kernels import borrowing, inlined
+from cytosepsis.kernels.alive import (
+    chosen,
+    enter_mask,
+    enter_rows,
+    leave,
+    mask_of,
+    rows_of,
+    turn_over,
 )
+from cytosepsis.kernels.columns import axis_values, load
+from cytosepsis.kernels.decode import FLOAT64_SWAPPED, Rows, Views, seen_as_numbers
 from cytosepsis.kernels.program import (
     AND,
     BLOCK,
@@ -36,91 +43,8 @@ from cytosepsis.kernels.program import (
     scratch_of,
     unpack,
 )
-from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
-from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
-
-
-@borrowing
-def load(program: Program, scratch: Scratch, views: Views, d: int, rows: Rows, n_rows: int) -> None:
-    """Decode and unmix what dimension d needs: for the given rows, or all where most are alive."""
-    dense = 2 * len(rows) > n_rows
-    code = program.layout[0]
-    stride = np.uint64(program.layout[1])
-    for k in range(program.load_start[d], program.load_start[d + 1]):
-        s = program.load_source[k]
-        out = scratch.values[s]
-        mask = program.source_mask[s]
-        column = np.uint64(program.source_column[s])
-        if dense:
-            decode_all(views, code, column, stride, n_rows, mask, out)
-        else:
-            decode_rows(views, code, column, stride, rows, mask, out)
-        scale(out, rows, n_rows, dense, program.source_gain[s], program.source_step[s])
-    for k in range(program.mix_start[d], program.mix_start[d + 1]):
-        a = program.mix_axis[k]
-        first = program.axis_start[a]
-        out = scratch.values[program.axis_value[a]]
-        divisor = program.axis_divisor[a]
-        for t in range(first, divisor):
-            source = scratch.values[program.axis_source[t]]
-            mix(out, source, rows, n_rows, dense, program.axis_weight[t], t == first)
-        for t in range(divisor, program.axis_start[a + 1]):
-            source = scratch.values[program.axis_source[t]]
-            weight = program.axis_weight[t]
-            mix(scratch.divisor, source, rows, n_rows, dense, weight, t == divisor)
-        if divisor < program.axis_start[a + 1]:
-            divide(out, scratch.divisor, rows, n_rows, dense, program.axis_ratio[a])
-
-
-@viewing
-def axis_values(program: Program, scratch: Scratch, d: int) -> Floats:
-    """The values of dimension d's axis in the block, as far as they were loaded."""
-    return scratch.values[program.axis_value[program.dim_axis[d]]]
-
-
-@borrowing
-def divide(out: Floats, divisor: Floats, rows: Rows, n_rows: int, dense: bool, r: Floats) -> None:
-    """Replace out by its bounded ratio to the divisor; by zero: infinite, or NaN."""
-    for i in range(n_rows if dense else len(rows)):
-        row = np.uint32(i) if dense else rows[i]
-        value = r[0] * ((out[row] - r[1]) / (divisor[row] - r[2]))
-        if value < r[3]:
-            value = r[3]
-        elif value > r[4]:
-            value = r[4]
-        out[row] = value
-
-
-@borrowing
-def scale(out: Floats, rows: Rows, n_rows: int, dense: bool, gain: float, factor: float) -> None:
-    """Divide by a gain and multiply by a time step where they are not 1."""
-    if gain == 1.0 and factor == 1.0:
-        return
-    if dense:
-        for i in range(n_rows):
-            out[i] = out[i] / gain * factor
-    else:
-        for row in rows:
-            out[row] = out[row] / gain * factor
-
-
-@borrowing
-def mix(
-    out: Floats, source: Floats, rows: Rows, n_rows: int, dense: bool, weight: float, first: bool
-) -> None:
-    """Set (first) or add to out the weighted source."""
-    if dense and first:
-        for i in range(n_rows):
-            out[i] = source[i] * weight
-    elif dense:
-        for i in range(n_rows):
-            out[i] += source[i] * weight
-    elif first:
-        for row in rows:
-            out[row] = source[row] * weight
-    else:
-        for row in rows:
-            out[row] += source[row] * weight
+from cytosepsis.kernels.regions import decide, in_ellipse, in_polygon, polygon_sides, sure_band
+from cytosepsis.kernels.transforms import NONE, guess_many, transform_many, transform_value
 
 
 @borrowing
@@ -144,7 +68,7 @@ def holds(program: Program, d: int, value: float) -> bool:
     )
 
 
-@borrowing
+@inlined
 def clear_outside(
     program: Program, scratch: Scratch, step: int, d: int, rows: Rows, n_rows: int, first: bool
 ) -> None:
@@ -172,70 +96,103 @@ def clear_outside(
             scratch.inside[place] = holds(program, d, values[place])
 
 
-@borrowing
-def compress(scratch: Scratch, rows: Rows, dense: bool, out: Rows) -> int:
-    """Write the rows whose `inside` is set to out, which may be the rows themselves; how many."""
-    inside = scratch.inside
-    m = 0
-    if dense:
-        for i in range(len(rows)):
-            row = rows[i]
-            out[m] = row
-            m += inside[row]
+@inlined
+def form_of(program: Program, step: int) -> Floats:
+    """A polygon's box and vertices, or an ellipse's numbers."""
+    return program.numbers[program.number_start[step] : program.number_start[step + 1]]
+
+
+@inlined
+def shape(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
+    """Set `inside` to which of the rows lie in a polygon or an ellipse."""
+    form = form_of(program, step)
+    if program.kind[step] == POLYGON:
+        polygon(program, scratch, step, rows, form[:4], form[4:].reshape((-1, 2)))
     else:
-        for i in range(len(rows)):
-            row = rows[i]
-            out[m] = row
-            m += inside[i]
-    return m
+        first = program.dim_start[step]
+        dimensions = program.dim_start[step + 1] - first
+        for d in range(first, first + dimensions):
+            gather(program, scratch, d, rows, False)
+        in_ellipse(scratch.gathered, len(rows), dimensions, form, scratch.inside)
 
 
-@borrowing
-def shape(program: Program, scratch: Scratch, step: int, rows: Rows, n_rows: int, out: Rows) -> int:
-    """Write the rows inside a polygon or an ellipse to out; how many."""
+@inlined
+def polygon(
+    program: Program, scratch: Scratch, step: int, rows: Rows, box: Floats, vertices: Floats
+) -> None:
+    """Set `inside` to which of the rows lie in a polygon.
+
+    By rough values on transformed axes; what is too near to an edge for them is transformed.
+    """
     n = len(rows)
     first = program.dim_start[step]
-    start = program.number_start[step]
-    form = program.numbers[start : program.number_start[step + 1]]
-    if n == n_rows and program.kind[step] == POLYGON and not program.dim_narrows[first]:
-        # all rows on bare axes: used where they lie
-        x = axis_values(program, scratch, first)
-        y = axis_values(program, scratch, first + 1)
-        if program.dim_slot[first] == 1:
-            x, y = y, x
-    else:
-        gather(program, scratch, step, rows)
-        x = scratch.gathered[0]
-        y = scratch.gathered[1]
-    if program.kind[step] == POLYGON:
-        vertices = form[4:].reshape((-1, 2))
-        inside = scratch.inside
-        in_polygon(x, y, n, vertices, form[:4], inside, scratch.crossings, scratch.expansion)
-    else:
-        dimensions = program.dim_start[step + 1] - first
-        in_ellipse(scratch.gathered, n, dimensions, form, scratch.inside)
-    return compress(scratch, rows, False, out)
-
-
-@borrowing
-def gather(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
-    """Transformed values of a gate's coordinates for its rows: gathered[coordinate, :n]."""
-    n = len(rows)
-    for d in range(program.dim_start[step], program.dim_start[step + 1]):
+    slack_x = gather(program, scratch, first, rows, True)
+    slack_y = gather(program, scratch, first + 1, rows, True)
+    if program.dim_slot[first] == 1:
+        slack_x, slack_y = slack_y, slack_x
+    x = scratch.gathered[0]
+    y = scratch.gathered[1]
+    inside = scratch.inside
+    crossings = scratch.crossings
+    if not polygon_sides(x, y, n, vertices, box, slack_x, slack_y, inside, crossings):
+        return
+    for d in range(first, first + 2):
         axis = axis_values(program, scratch, d)
-        out = scratch.gathered[program.dim_slot[d]]
+        values = scratch.gathered[program.dim_slot[d]]
         for i in range(n):
-            out[i] = axis[rows[i]]
-        t = program.dim_transform[d]
-        if t != NONE:
-            table = program.tables[program.table_start[t] : program.table_start[t + 1]]
-            numbers = program.transform_numbers[t]
-            transform_many(program.transform_kind[t], numbers, table, out[:n], out[:n])
+            if crossings[i] != 0:
+                values[i] = transformed(program, d, axis[rows[i]])
+    decide(x, y, n, vertices, box, inside, crossings, scratch.expansion)
 
 
-@borrowing
-def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows) -> int:
-    """Write the rows for which the combination of memberships holds to out; how many."""
+@inlined
+def bare_polygon(program: Program, scratch: Scratch, step: int, n_rows: int) -> None:
+    """Set `inside` to which rows of the block lie in a polygon on bare axes."""
+    first = program.dim_start[step]
+    x = axis_values(program, scratch, first)
+    y = axis_values(program, scratch, first + 1)
+    if program.dim_slot[first] == 1:
+        x, y = y, x
+    form = form_of(program, step)
+    in_polygon(
+        x,
+        y,
+        n_rows,
+        form[4:].reshape((-1, 2)),
+        form[:4],
+        scratch.inside,
+        scratch.crossings,
+        scratch.expansion,
+    )
+
+
+@inlined
+def gather(program: Program, scratch: Scratch, d: int, rows: Rows, roughly: bool) -> float:
+    """Transformed values of a gate's coordinate for its rows, gathered[coordinate, :n].
+
+    How far they may be off, which is 0 unless `roughly` is enough.
+    """
+    slack = 0.0
+    n = len(rows)
+    axis = axis_values(program, scratch, d)
+    out = scratch.gathered[program.dim_slot[d]]
+    for i in range(n):
+        out[i] = axis[rows[i]]
+    t = program.dim_transform[d]
+    if t != NONE:
+        table = program.tables[program.table_start[t] : program.table_start[t + 1]]
+        numbers = program.transform_numbers[t]
+        kind = program.transform_kind[t]
+        if roughly:
+            slack = guess_many(kind, numbers, table, out[:n], out[:n])
+        else:
+            transform_many(kind, numbers, table, out[:n], out[:n])
+    return slack
+
+
+@inlined
+def boolean(program: Program, scratch: Scratch, step: int, rows: Rows) -> None:
+    """Set `inside` to for which of the rows a combination of memberships holds."""
     conjunction = program.kind[step] == AND
     for i in range(len(rows)):
         scratch.inside[i] = conjunction
@@ -248,73 +205,73 @@ def boolean(program: Program, scratch: Scratch, step: int, rows: Rows, out: Rows
                 scratch.inside[i] &= belongs
             else:
                 scratch.inside[i] |= belongs
-    return compress(scratch, rows, False, out)
 
 
-@borrowing
-def region(
-    program: Program,
-    scratch: Scratch,
-    views: Views,
-    step: int,
-    rows: Rows,
-    n_rows: int,
-    out: Rows,
-) -> int:
-    """Write the rows inside a rectangle, polygon or ellipse to out; how many.
+@inlined
+def region(program: Program, scratch: Scratch, views: Views, step: int, n_rows: int) -> None:
+    """Settle the population of a rectangle, polygon or ellipse.
 
     Dimension by dimension, cheap ones first; a dear one is decoded and unmixed only for what the
-    ones before it have left.
+    ones before it have left. While that is more than half of the block, all its rows are tried.
     """
-    left = rows
-    first = True
+    parent = program.parent[step]
+    out = scratch.alive[step + 1]
+    inside = scratch.inside
+    dense = 2 * scratch.n_alive[parent] > n_rows
+    mask = scratch.member[parent]
+    left = scratch.alive[0, :n_rows]
+    if dense:
+        mask = mask_of(scratch, parent, n_rows)
+    else:
+        left = rows_of(scratch, parent, n_rows)
+    m = scratch.n_alive[parent]
+    untried = True  # whether `inside` says nothing yet
     for d in range(program.dim_start[step], program.dim_start[step + 1]):
         load(program, scratch, views, d, left, n_rows)
         if program.dim_narrows[d]:
-            clear_outside(program, scratch, step, d, left, n_rows, first)
-            first = False
+            clear_outside(program, scratch, step, d, left, n_rows, untried)
+            untried = False
         if program.dim_settles[d]:
-            m = compress(scratch, left, 2 * len(left) > n_rows, out)
+            if dense:
+                m = leave(mask, n_rows, inside)
+                if 2 * m > n_rows:
+                    continue
+                dense = False
+            m = chosen(inside, left, out)
             left = out[:m]
-            first = True
-    if program.kind[step] != RECTANGLE:
-        return shape(program, scratch, step, left, n_rows, out)
-    return len(left)
+            untried = True
+    if program.kind[step] == RECTANGLE:
+        if dense:
+            enter_mask(scratch, step + 1, inside, n_rows, m)
+        else:
+            enter_rows(scratch, step + 1, m)
+        return
+    if dense and untried and program.kind[step] == POLYGON:  # on bare axes: used where they lie
+        bare_polygon(program, scratch, step, n_rows)
+        enter_mask(scratch, step + 1, inside, n_rows, leave(mask, n_rows, inside))
+        return
+    if dense:
+        left = rows_of(scratch, parent, n_rows) if untried else out[: chosen(inside, left, out)]
+    shape(program, scratch, step, left)
+    enter_rows(scratch, step + 1, chosen(inside, left, out))
 
 
-@borrowing
-def settle(program: Program, scratch: Scratch, output: Output, step: int, first_event: int) -> None:
+@inlined
+def settle(
+    program: Program, scratch: Scratch, output: Output, step: int, n_rows: int, first_event: int
+) -> None:
     """Count the step's population, and note its membership where asked for."""
     p = step + 1
-    alive = scratch.alive[p]
-    m = scratch.n_alive[p]
-    output.counts[p] += m
-    if program.keep[step]:
-        member = scratch.member[p]
-        member[:] = False
-        for i in range(m):
-            member[alive[i]] = True
+    output.counts[p] += scratch.n_alive[p]
     asked = output.member_row[p]
-    if asked >= 0:
-        for i in range(m):
-            output.membership[asked, first_event + alive[i]] = True
+    if program.keep[step] or asked >= 0:
+        member = mask_of(scratch, p, n_rows)
+        if asked >= 0:
+            for row in range(n_rows):
+                output.membership[asked, first_event + row] = member[row]
 
 
-@borrowing
-def without(rows: Rows, left: Rows, m: int, out: Rows) -> int:
-    """Write the rows that are not among the first m of left (both ascending) to out; how many."""
-    n = 0
-    k = 0
-    for i in range(len(rows)):
-        if k < m and left[k] == rows[i]:
-            k += 1
-        else:
-            out[n] = rows[i]
-            n += 1
-    return n
-
-
-@borrowing
+@inlined
 def measure(
     program: Program, scratch: Scratch, output: Output, step: int, number: int, rows: Rows
 ) -> None:
@@ -327,33 +284,35 @@ def measure(
     output.n_measured[number] = n + len(rows)
 
 
-@borrowing
+@inlined
 def walk_block(
     program: Program, scratch: Scratch, views: Views, output: Output, n_rows: int, first_event: int
 ) -> None:
     """Take one block through all steps; views begin at the block's first row."""
     scratch.n_alive[0] = n_rows  # its rows and memberships never change
+    scratch.listed[0] = 1
+    scratch.masked[0] = 1
     output.counts[0] += n_rows
     number = 0
     for step in range(len(program.kind)):
         kind = program.kind[step]
         parent = program.parent[step]
-        rows = scratch.alive[parent, : scratch.n_alive[parent]]
         if kind == MEASURE:
+            rows = rows_of(scratch, parent, n_rows)
             load(program, scratch, views, program.dim_start[step], rows, n_rows)
             measure(program, scratch, output, step, number, rows)
             number += 1
             continue
-        flip = program.complement[step]
-        out = scratch.rows if flip else scratch.alive[step + 1]
         if kind in (AND, OR):
-            m = boolean(program, scratch, step, rows, out)
+            rows = rows_of(scratch, parent, n_rows)
+            boolean(program, scratch, step, rows)
+            m = chosen(scratch.inside, rows, scratch.alive[step + 1])
+            enter_rows(scratch, step + 1, m)
         else:
-            m = region(program, scratch, views, step, rows, n_rows, out)
-        if flip:
-            m = without(rows, out, m, scratch.alive[step + 1])
-        scratch.n_alive[step + 1] = m
-        settle(program, scratch, output, step, first_event)
+            region(program, scratch, views, step, n_rows)
+        if program.complement[step]:
+            turn_over(scratch, step + 1, parent, n_rows)
+        settle(program, scratch, output, step, n_rows, first_event)
 
 
 @borrowing
