@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosepsis.canvas import Canvas
 from cytosepsis.compensation import Spillover, spillover_of
-from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
@@ -30,7 +30,7 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels.program import Ints, Output, space_for
 from cytosepsis.kernels.walk import walk
 from cytosepsis.panel import resolve as resolve_names
-from cytosepsis.transforms import apply
+from cytosepsis.transform_values import apply
 
 
 @dataclass(frozen=True, slots=True)

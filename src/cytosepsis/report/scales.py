@@ -10,18 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cytosepsis.transforms import (
-    Asinh,
-    Biex,
-    Hyperlog,
-    Linear,
-    Log,
-    Logicle,
-    OffsetLog,
-    Transform,
-    apply,
-    inverse,
-)
+from cytosepsis.transform_values import apply, inverse
+from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, OffsetLog, Transform
 
 _TRANSFORMS: dict[str, type[Transform]] = {
     kind.__name__.lower(): kind for kind in (Linear, Log, Asinh, Logicle, Hyperlog, Biex, OffsetLog)
