@@ -12,13 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cytosepsis.analyses import Analyzed, analyze_results
-    from cytosepsis.calibration import (
-        BeadLevel,
-        BeadLimits,
-        BeadLot,
-        Calibration,
-        fit_calibration,
-    )
+    from cytosepsis.bead_fit import fit_calibration
+    from cytosepsis.calibration import BeadLevel, BeadLimits, BeadLot, Calibration
     from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
     from cytosepsis.config import check_study, load_study
     from cytosepsis.counting import (
@@ -65,7 +60,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analyses": ("Analyzed", "analyze_results"),
-    "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
+    "bead_fit": ("fit_calibration",),
+    "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration"),
     "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
     "config": ("check_study", "load_study"),
     "counting": ("CellCount", "CountingLot", "count_with_beads", "count_with_blood_count"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from cytosepsis.calibration import BeadLimits, BeadLot, fit_calibration
+from cytosepsis.bead_fit import fit_calibration
+from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.errors import CalibrationError
 from cytosepsis.fcs import read_fcs
 from cytosepsis.panel import find

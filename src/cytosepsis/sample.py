@@ -23,11 +23,12 @@ from cytosepsis.densities import Density
 from cytosepsis.errors import CytosepsisError, FcsError, GatingError
 from cytosepsis.fcs import RawEvents, read_fcs
 from cytosepsis.flags import Status, flags_of_notes
-from cytosepsis.gating.adaptive import GivenGate, Resolved
+from cytosepsis.gating.adaptive import Resolved
 from cytosepsis.gating.apply import Populations, find_gates, gate
 from cytosepsis.gating.batch import ENDING
 from cytosepsis.gating.finding import GateFinding
 from cytosepsis.gating.flexing import NARROWER, WIDER, flexed
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan, Threshold
 from cytosepsis.gating.reader import read_gating

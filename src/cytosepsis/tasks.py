@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
 from cytosepsis.codec import encode
-from cytosepsis.gating.adaptive import GivenGate, given_gate
+from cytosepsis.gating.given import GivenGate, given_gate
 from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Limits, Sample, Study
 from cytosepsis.roots import Root, RootsError, machine_table, path_here
 from cytosepsis.sample import (

@@ -116,7 +116,8 @@ def calibrate(
 ) -> None:
     """Find the levels of a bead file, fit the line and judge it."""
     with command():
-        from cytosepsis.calibration import BeadLot, fit_calibration
+        from cytosepsis.bead_fit import fit_calibration
+        from cytosepsis.calibration import BeadLot
         from cytosepsis.fcs import read_fcs
 
         levels = BeadLot("given by --lot", _molecules(lot))

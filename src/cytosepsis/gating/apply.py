@@ -14,7 +14,8 @@ from cytosepsis.canvas import Canvas
 from cytosepsis.compensation import Spillover, spillover_of
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
+from cytosepsis.gating.adaptive import Resolved, resolve
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.looking import LookedAt
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
