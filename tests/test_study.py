@@ -15,18 +15,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cytosepsis.bead_runs import BeadTask
+from cytosepsis.bead_tasks import BeadTask
 from cytosepsis.calibration import BeadLot
 from cytosepsis.errors import CytosepsisError, StoreError
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.file_stamps import file_digest
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Limits, Sample, Study
-from cytosepsis.sample import (
-    BeadRunResult,
-    PopulationCount,
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
-    file_digest,
-)
 from cytosepsis.study import Progress, run_study
 from cytosepsis.tasks import Order, SampleTask, code_digest, works_of
 
@@ -97,9 +92,8 @@ def perform(order: Order) -> object:
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setattr("cytosepsis.study.perform", perform)
-    monkeypatch.setattr("cytosepsis.study._TARGET", "test_study:perform")
-    monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
+    monkeypatch.setattr("cytosepsis.study.PERFORM", "test_study:perform")
+    monkeypatch.setattr("cytosepsis.kernel_cache.is_compiled", lambda *_: True)
 
 
 def make_study(folder: Path, words: dict[str, str | None]) -> Study:
@@ -384,17 +378,17 @@ def test_failures_of_the_moment_are_tried_again_and_those_of_bytes_are_not(
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     study: Study, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim = Path(study.samples[0].path)
+    victim, as_usual = Path(study.samples[0].path), perform
 
     def change_afterwards(order: Order) -> object:
-        outcome = perform(order)
+        outcome = as_usual(order)
         if isinstance(order.task, SampleTask) and order.task.sample.sample_id == "s0":
             victim.write_text("changed behind our back")
         return outcome
 
-    monkeypatch.setattr("cytosepsis.study.perform", change_afterwards)
+    monkeypatch.setattr("test_study.perform", change_afterwards)
     run_study(study, out)
-    monkeypatch.setattr("cytosepsis.study.perform", perform)
+    monkeypatch.setattr("test_study.perform", as_usual)
     assert rerun(study, out) == (1, 7, {"s0"})
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cytosepsis.export import export_populations
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
     from cytosepsis.fcs_write import write_fcs
+    from cytosepsis.file_results import SampleFailure, SampleResult
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
     from cytosepsis.gating.gatingml_export import write_gatingml
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from cytosepsis.quality.report import QualityReport
     from cytosepsis.quality.settings import QualitySettings
     from cytosepsis.report.build import Report, write_report
-    from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
+    from cytosepsis.sample import analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
         Control,

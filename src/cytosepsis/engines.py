@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from cytosepsis import cluster
 from cytosepsis.tasks import Order, Outcome, code_digest, error_of
-from cytosepsis.workers import Allowance, Pool, Reply
+from cytosepsis.workers import Allowance, Pool, Reply, function_of
 
+PERFORM = "cytosepsis.performer:perform"  # imported by the process that computes, and by no other
 # Reading the largest files takes seconds, over a slow share minutes: what takes longer hangs.
 FILE_TIMEOUT_SECONDS = 1800.0
 
@@ -22,8 +23,7 @@ FILE_TIMEOUT_SECONDS = 1800.0
 class Engine:
     """Where and under which conditions orders are carried out."""
 
-    target: str  # module:function, called with each order
-    perform: Callable[[Order], Outcome]  # the same, for this process
+    target: str = PERFORM  # module:function, called with each order
     workers: int = 1
     isolate: bool = True
     scheduler: str | None = None  # address of a Dask scheduler
@@ -61,9 +61,10 @@ class Engine:
                 yield last
 
     def _here(self, orders: Sequence[Order]) -> Iterator[Reply]:
+        perform = function_of(self.target)
         for index, order in enumerate(orders):
             started = time.monotonic()
-            value = self.perform(order)
+            value = perform(order)
             yield Reply(index, value, seconds=time.monotonic() - started)
 
     def _away(self, orders: Sequence[Order], *, alone: bool = False) -> Iterator[Reply | None]:

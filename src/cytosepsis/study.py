@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from cytosepsis import compiling
+from cytosepsis import kernel_cache
 from cytosepsis.codec import encode
-from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
+from cytosepsis.engines import FILE_TIMEOUT_SECONDS, PERFORM, Engine
 from cytosepsis.errors import CytosepsisError
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.file_stamps import file_digest
 from cytosepsis.journal import Entry, Key, Stamp
 from cytosepsis.reuse import JournalTables, Judge, Reason, key_of, stamp_of
-from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
@@ -37,17 +38,15 @@ from cytosepsis.tasks import (
     failure,
     is_settled,
     orders_of,
-    perform,
     sources_of,
     versions,
     works_of,
 )
-from cytosepsis.workers import Pool, Reply, frames
+from cytosepsis.workers import Pool, Reply, frames, function_of
 
 if TYPE_CHECKING:
     from cytosepsis.protocol import Override, Study
 
-_TARGET = "cytosepsis.tasks:perform"
 _COMPILER = "cytosepsis.compiling:compile_kernels"
 
 
@@ -141,7 +140,7 @@ def run_study(
         run = _Run(store, study, digest, progress, plots=plots)
         run.reuse()
         isolated = workers > 1 if isolate is None else isolate
-        engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
+        engine = Engine(PERFORM, workers, isolated, scheduler, file_timeout_seconds)
         if scheduler is None:
             run.compile(isolate=isolated)
         run.compute(engine)
@@ -202,7 +201,9 @@ class _Run:
     def compile(self, *, isolate: bool) -> None:
         """Compile the kernels once before the work is handed out, where no earlier run did."""
         # What cannot be cached is compiled by each process for itself.
-        if not self._todo or compiling.is_compiled() or (isolate and not compiling.is_cached()):
+        if not self._todo or kernel_cache.is_compiled():
+            return
+        if isolate and not kernel_cache.is_cached():
             return
         started = time.monotonic()
         self._advance(replace(self._state, compiling=True))
@@ -212,7 +213,7 @@ class _Run:
                 for _ in pool.replies([None]):
                     self._store.journal.commit_if_due()
         else:
-            compiling.compile_kernels()
+            function_of(_COMPILER)(None)
         self._compile_seconds = time.monotonic() - started
         self._log("compiled", seconds=round(self._compile_seconds, 3))
         self._advance(replace(self._state, compiling=False))

@@ -139,10 +139,10 @@ def calibrate(
 
 def _note_compiling(what: Literal["gate", "calibrate"]) -> None:
     """Say that the first use on a machine takes its time."""
-    from cytosepsis import kernels
+    from cytosepsis import kernel_cache
     from cytosepsis.cli.progress import say_compiling
 
-    if not kernels.is_compiled(kernels.WALK if what == "gate" else kernels.DENSITY):
+    if not kernel_cache.is_compiled(kernel_cache.WALK if what == "gate" else kernel_cache.DENSITY):
         say_compiling()
 
 

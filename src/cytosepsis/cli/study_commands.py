@@ -91,11 +91,10 @@ def run(
 
 def _workers_ahead(n_workers: int, timeout: float | None) -> AbstractContextManager[None]:
     """Processes for a run that import while this one does; a run to continue may need none."""
+    from cytosepsis.engines import PERFORM
     from cytosepsis.workers import Allowance, started_ahead
 
-    return started_ahead(
-        "cytosepsis.tasks:perform", n_workers, Allowance.of_each(max(n_workers, 1), timeout)
-    )
+    return started_ahead(PERFORM, n_workers, Allowance.of_each(max(n_workers, 1), timeout))
 
 
 def check(
