@@ -12,9 +12,11 @@ import platform
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -220,20 +222,20 @@ class _Run:
 
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
-        if engine.is_elsewhere:  # this process waits meanwhile
-            threading.Thread(target=_import_tables).start()
         roots = () if engine.scheduler is None else self._folders
         orders = orders_of(
             self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
         )
-        for reply in engine.replies(orders, self._log_trouble):
-            if reply is None:
-                self._store.journal.commit_if_due()
-                self._advance()
-                continue
-            work = self._todo[reply.index]
-            outcome = _death(work, reply, engine) if reply.died else reply.value
-            self._keep(work, outcome, reply.seconds)
+        # This process waits meanwhile.
+        with _tables_imported() if engine.is_elsewhere else nullcontext():
+            for reply in engine.replies(orders, self._log_trouble):
+                if reply is None:
+                    self._store.journal.commit_if_due()
+                    self._advance()
+                    continue
+                work = self._todo[reply.index]
+                outcome = _death(work, reply, engine) if reply.died else reply.value
+                self._keep(work, outcome, reply.seconds)
 
     def record(
         self,
@@ -344,9 +346,15 @@ class _Run:
         self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
 
 
-def _import_tables() -> None:
-    """Import what makes the tables: polars and scipy take half a second."""
-    import cytosepsis.tables  # noqa: F401, PLC0415
+@contextmanager
+def _tables_imported() -> Iterator[None]:
+    """Import what makes the tables beside other work: polars takes a quarter of a second."""
+    thread = threading.Thread(target=import_module, args=("cytosepsis.tables",))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # a process that ends under an import complains
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:
