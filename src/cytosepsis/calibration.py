@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cytosepsis.errors import CalibrationError
 from cytosepsis.flags import Status
+from cytosepsis.quantiles import normal_quantile, student_quantile
 
 Float = NDArray[np.float64]
 Statistic = Literal["median", "geometric_mean"]
@@ -161,10 +162,8 @@ class Calibration:
         cells_above = (math.log10(high) - y) / self.slope
         assay = 0.0
         if assay_cv:
-            from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
-
             sd = math.sqrt(math.log1p(assay_cv**2)) / math.log(10.0)
-            assay = float(ndtri(0.5 + confidence / 2)) * sd
+            assay = normal_quantile(0.5 + confidence / 2) * sd
         return (
             abc,
             abc * 10 ** -math.hypot(below, cells_below, assay),
@@ -177,11 +176,9 @@ class Calibration:
         Fieller 1954, 10.1111/j.2517-6161.1954.tb00159.x: all x whose line is not significantly
         elsewhere than y.
         """
-        from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
         x = np.log10([level.pe_molecules for level in self.levels])
         n, mean, s_xx = x.size, float(x.mean()), float(np.square(x - x.mean()).sum())
-        t_sd = float(stdtrit(n - 2, 0.5 + confidence / 2)) * self.residual_sd
+        t_sd = student_quantile(n - 2, 0.5 + confidence / 2) * self.residual_sd
         at = (y - self.intercept) / self.slope - mean
         # (slope · (at - d))² = t² sd² (1/n + d²/Sxx), solved for the distance d from the mean
         lead = self.slope**2 - t_sd**2 / s_xx
