@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, get_args
 
 from cytosepsis import kernel_cache
 from cytosepsis.codec import encode
-from cytosepsis.engines import FILE_TIMEOUT_SECONDS, PERFORM, Engine
+from cytosepsis.engines import FILE_TIMEOUT_SECONDS, PERFORM, Engine, workers_worth
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
 from cytosepsis.file_stamps import file_digest
@@ -44,7 +44,7 @@ from cytosepsis.tasks import (
     versions,
     works_of,
 )
-from cytosepsis.workers import Pool, Reply, frames, function_of
+from cytosepsis.workers import Pool, Reply, frames, function_of, processors
 
 if TYPE_CHECKING:
     from cytosepsis.protocol import Override, Study
@@ -76,7 +76,7 @@ def run_study(
     study: Study,
     out: str | os.PathLike[str],
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     digest: Digest = "sha256",
     plots: bool = True,
     scheduler: str | None = None,
@@ -96,7 +96,7 @@ def run_study(
         The results folder: new, empty, or of an earlier run of the same study.
     workers
         1: in this process. More: isolated processes that neither fork nor import the caller's
-        `__main__`.
+        `__main__`. None: as many as finish soonest, one or one less per processor.
     digest
         "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
         size and time, and the column is null.
@@ -128,7 +128,7 @@ def run_study(
         The folder is another study's, in use, or cannot be written.
 
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise CytosepsisError(f"workers is {workers}; at least 1 is needed.", code="workers")
     if digest not in get_args(Digest):
         raise CytosepsisError(f"digest is {digest!r}; 'sha256' or 'stat' is meant.", code="digest")
@@ -141,8 +141,10 @@ def run_study(
     with Store(out, identity, fresh=fresh, log_level=log_level) as store:
         run = _Run(store, study, digest, progress, plots=plots)
         run.reuse()
-        isolated = workers > 1 if isolate is None else isolate
-        engine = Engine(PERFORM, workers, isolated, scheduler, file_timeout_seconds)
+        isolated = workers != 1 if isolate is None else isolate
+        most = workers or processors()
+        n_workers = workers or run.workers_worth(most)
+        engine = Engine(PERFORM, n_workers, isolated, scheduler, file_timeout_seconds, most)
         if scheduler is None:
             run.compile(isolate=isolated)
         run.compute(engine)
@@ -150,7 +152,7 @@ def run_study(
         tables = JournalTables(study, store.journal, run.works, plots=plots)
         store.write_tables(tables.parts())
         store.journal.keep_only(key_of(work) for work in run.works)
-        return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=workers))
+        return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=n_workers))
 
 
 class _Run:
@@ -199,6 +201,10 @@ class _Run:
         n_bytes = sum(self._size(work) for work in self._todo)
         self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))
         self._log("begin", n_files=len(self.works), n_reused=n_reused, reasons=self._counts())
+
+    def workers_worth(self, n_processors: int) -> int:
+        """How many workers finish what is to do soonest."""
+        return workers_worth([self._size(work) for work in self._todo], n_processors)
 
     def compile(self, *, isolate: bool) -> None:
         """Compile the kernels once before the work is handed out, where no earlier run did."""

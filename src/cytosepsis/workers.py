@@ -121,6 +121,13 @@ def _limits_of_group(root: Path, membership: Path) -> Iterator[Path]:
             yield around / "memory.max"
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Pool:
     """Up to `n_workers` processes; a context manager whose exit ends them all."""
 
