@@ -44,7 +44,8 @@ from cytosepsis.kernels.program import (
     pack,
 )
 from cytosepsis.kernels.transforms import N_NUMBERS
-from cytosepsis.transforms import Transform, lower
+from cytosepsis.transform_values import lower
+from cytosepsis.transforms import Transform
 
 
 @dataclass(frozen=True, slots=True)
