@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -41,6 +42,9 @@ pytestmark = [] if COMPILED else [pytest.mark.filterwarnings("ignore::RuntimeWar
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
 
+weights_of = cache(unmixing)  # the oracle asks for each event anew
+
+
 def terms_of(default: Spillover | None, named: Spillover):
     """Which columns, with which weights, make an axis: scatter and time are never compensated."""
 
@@ -49,7 +53,7 @@ def terms_of(default: Spillover | None, named: Spillover):
         matrix = named if axis.compensation == "matrix" else default
         if axis.compensation == UNCOMPENSATED or matrix is None or axis.channel not in FLUORESCENCE:
             return ((column, 1.0),)
-        weights = unmixing(matrix)
+        weights = weights_of(matrix)
         j = matrix.detectors.index(axis.channel)
         return tuple(
             (COLUMNS[name], float(weights[i, j]))
