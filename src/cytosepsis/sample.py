@@ -36,7 +36,7 @@ from cytosepsis.panel import find
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import PopulationCount, gate_flags, population_counts
 from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Sample
-from cytosepsis.quality.check import check_roles, choose_events
+from cytosepsis.quality.check import choose_events, watch_roles
 from cytosepsis.quality.report import QualityReport
 
 
@@ -194,7 +194,9 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
     plan = _plan(assay.gating, Path(sample.path).name)
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
-    quality = check_roles(raw, [names for _, names in assay.channels], assay.quality)
+    watch = watch_roles(raw, [names for _, names in assay.channels], assay.quality)
+    drops = assay.quality.events == "drop"  # then the gates wait for the verdict
+    quality = watch.look() if watch and drops else None
     events, otherwise = choose_events(raw, quality, assay.quality)
     controls = _controls(aids.controls, plan)
     channels = dict(assay.channels)
@@ -221,7 +223,11 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
         spillover=spillover,
         measures=(*measures, *moved.values()),
         pictures=pictures,
+        shown_to=watch.see if watch and not drops else None,
     )
+    if watch and not drops:
+        quality = watch.report()
+        _, otherwise = choose_events(raw, quality, assay.quality)
     counts = population_counts(populations, hidden=borders.values())
     quantified = None
     if assay.abc is not None:

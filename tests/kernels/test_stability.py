@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive_stability as naive
-from cytosepsis.kernels import stability
-from cytosepsis.quality.trace import PROBABILITIES, Trace, n_bins_of, trace_events
+from cytosepsis.kernels import cells
+from cytosepsis.quality.trace import PROBABILITIES, Trace, Tracing, n_bins_of, trace_events
 from effort import examples
 from events import raw_of
 
@@ -88,6 +89,35 @@ def test_of_large_bins_one_of_so_many_events_is_counted() -> None:
     assert got.n_at_most[0] == 200
 
 
+ROWS = st.lists(
+    st.tuples(*[st.floats(width=32) | st.sampled_from([-0.0, 1e-40, 262143.0, 262144.0, 3e5])] * 3),
+    min_size=1,
+    max_size=80,
+)
+
+
+@examples(150)
+@given(ROWS, st.integers(1, 40), st.sampled_from(["<f4", ">f4"]), st.integers(1, 2_000))
+def test_rows_of_32_bits_are_followed_where_they_lie_as_their_doubles_are(
+    rows: list[tuple[float, ...]], times: int, kind: str, per_block: int
+) -> None:
+    stored = np.array(rows * times, dtype=kind)
+    names = ("FL1-A", "FL2-A", "FL3-A")
+    with np.errstate(invalid="ignore"):
+        whole = raw_of(stored.astype(np.float64), names)
+    layout = replace(whole.layout, dtype=np.dtype(kind), row_bits=96)
+    tracing = Tracing(replace(whole, layout=layout, decoded=None), (2, 0))
+    for first in range(0, len(stored), per_block):
+        tracing.see(stored[first : first + per_block])
+    got, wanted = tracing.trace(), trace_events(whole, (2, 0))
+    for part in ("edges", "quantiles", "n_nan", "n_top", "n_above", "n_at_least", "n_at_most"):
+        np.testing.assert_array_equal(getattr(got, part), getattr(wanted, part), err_msg=part)
+    for part in ("least", "most"):  # of values that are all NaN these are NaNs of some kind
+        ours, theirs = getattr(got, part), getattr(wanted, part)
+        np.testing.assert_array_equal(ours, theirs, err_msg=part)
+        np.testing.assert_array_equal(np.signbit(ours), np.signbit(theirs), err_msg=part)
+
+
 TIMES = st.lists(st.floats(0.0, 100.0) | st.sampled_from([math.nan, math.inf, 0.0]), min_size=1)
 
 
@@ -112,13 +142,13 @@ def test_the_clock_is_its_twin(times: list[float], ordered: bool, repeats: int) 
 
 
 def test_edges_of_cells_ascend_and_hold_their_values() -> None:
-    edges = stability.CELL_EDGES
-    assert len(edges) == stability.N_CELLS + 1
+    edges = cells.CELL_EDGES
+    assert len(edges) == cells.N_CELLS + 1
     assert np.all(np.diff(edges) > 0)
     for value in (1.0, -1.0, 262143.0, 3e-7, -2.5e11):
         key = int(np.array([value]).view(np.int64)[0])
-        key ^= (key >> 63) & stability.LARGEST
-        place = stability.cell_of(key)
+        key ^= (key >> 63) & cells.LARGEST
+        place = cells.cell_of(key)
         assert edges[place] <= value <= edges[place + 1]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -96,6 +96,7 @@ def gate(
     pictures: Sequence[Picture] = (),
     controls: Mapping[str, RawEvents] | None = None,
     given: Sequence[GivenGate] = (),
+    shown_to: Callable[[NDArray[Any]], None] | None = None,
 ) -> Populations:
     """Apply a gating plan to a file; data-driven gates are found on its events first.
 
@@ -119,6 +120,9 @@ def gate(
         Canvases to be filled in the same walk, block by block.
     controls, given
         As for `find_gates`; of no use beside what that has found.
+    shown_to
+        Called with each block of rows before it is walked, to look at it and not to keep it: for
+        what would else read the file again.
 
     Raises
     ------
@@ -135,6 +139,8 @@ def gate(
     every = tuple(dict.fromkeys((*measures, *shown)))
     lowered = _Tube(raw, channels, spillover).lowered(resolved.plan, every)
     blocks = walk_blocks(raw, row_form(raw))
+    if shown_to is not None:
+        blocks = _shown(blocks, shown_to)
     counts, values, _ = _walk(blocks, raw.n_events, lowered, (), measures, pictures)
     return Populations(raw, lowered, counts, values, resolved)
 
@@ -284,6 +290,14 @@ class _Tube:
         rows = self._rows
         blocks = [rows] if len(rows) else []
         return _walk(blocks, len(rows), self.lowered(plan, measures), (), measures)[1]
+
+
+def _shown(
+    blocks: Iterable[NDArray[Any]], to: Callable[[NDArray[Any]], None]
+) -> Iterator[NDArray[Any]]:
+    for block in blocks:
+        to(block)
+        yield block
 
 
 def _needs_own(asked: Collection[str], spillover: Spillover | Literal["none"] | None) -> bool:

@@ -67,32 +67,6 @@ def walk_blocks(raw: RawEvents, form: RowForm) -> Iterator[NDArray[Any]]:
         yield block
 
 
-def views_of(
-    block: NDArray[Any], bits: NDArray[np.uint32], rows: NDArray[np.uint32]
-) -> decode.Views:
-    """A block's bytes as the kernels see them.
-
-    `bits` (2 · n,) and `rows` (n,) are scratch for as many rows n as are decoded at a time.
-    """
-    flat = block.reshape(-1).view(np.uint8)
-
-    def seen_as(kind: type[Any]) -> NDArray[Any]:
-        size = np.dtype(kind).itemsize
-        return flat[: len(flat) // size * size].view(kind)
-
-    return decode.Views(
-        f32=seen_as(np.float32),
-        f64=seen_as(np.float64),
-        u8=flat,
-        u16=seen_as(np.uint16),
-        u32=seen_as(np.uint32),
-        bits32=bits,
-        float32=bits.view(np.float32),
-        float64=bits.view(np.float64),
-        rows=rows,
-    )
-
-
 def _stored_blocks(raw: RawEvents, rows: int) -> Iterable[NDArray[np.float64]]:
     if raw.decoded is not None:
         for first in range(0, raw.n_events, rows):

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import borrowing
+from cytosepsis.kernels import borrowing, viewing
 
 Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
 # Unsigned: numba would otherwise test every index for being negative.
 Rows = NDArray[np.uint32]
 
@@ -35,6 +36,23 @@ class Views(NamedTuple):
     float32: NDArray[np.float32]
     float64: NDArray[np.float64]
     rows: NDArray[np.uint32]  # scratch: row numbers
+
+
+@viewing
+def seen_as_numbers(data: Bytes, bits: Rows, numbers: Rows) -> Views:
+    """Stored rows as every kind of number; bits, two words a row, and numbers are scratch."""
+    n = len(data)
+    return Views(
+        data[: n // 4 * 4].view(np.float32),
+        data[: n // 8 * 8].view(np.float64),
+        data,
+        data[: n // 2 * 2].view(np.uint16),
+        data[: n // 4 * 4].view(np.uint32),
+        bits,
+        bits.view(np.float32),
+        bits.view(np.float64),
+        numbers,
+    )
 
 
 FLOAT32 = 0

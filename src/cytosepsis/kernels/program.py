@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.kernels import viewing
-from cytosepsis.kernels.decode import Rows, Views
+from cytosepsis.kernels.decode import Rows
 
 BLOCK = 1024  # rows; a dozen float64 columns of them stay in a 64-256 KiB cache
 
@@ -226,21 +226,4 @@ def scratch_of(program: Program, floats: Floats, ints: Ints, rows: Rows, bools: 
         bools[:n],  # member
         bools[n],  # inside
         bools[n + 1],  # doubt
-    )
-
-
-@viewing
-def views_of(data: Bytes, scratch: Scratch) -> Views:
-    """Stored rows as every kind of number."""
-    n = len(data)
-    return Views(
-        data[: n // 4 * 4].view(np.float32),
-        data[: n // 8 * 8].view(np.float64),
-        data,
-        data[: n // 2 * 2].view(np.uint16),
-        data[: n // 4 * 4].view(np.uint32),
-        scratch.bits,
-        scratch.bits.view(np.float32),
-        scratch.bits.view(np.float64),
-        scratch.numbers,
     )

@@ -1,8 +1,8 @@
 """What a file's events are like along its acquisition: one pass that fills bins of events.
 
 Memory is that of the bins, whatever the size of the file. The quantiles of a bin come from counts
-in cells as fine as 1/32 of the value, which are the upper bits of a float64: no logarithm, no
-sorting. Loops over all events have no branches, so that the compiler makes vectors of them.
+in cells (`cells`). Loops over all events have no branches, so that the compiler makes vectors of
+them; of rows of float32 the ends of all columns are found before any column is taken out.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosepsis.kernels import borrowing
-from cytosepsis.kernels.decode import Views, decode_all
+from cytosepsis.kernels import borrowing, viewing
+from cytosepsis.kernels.cells import (
+    INFINITE,
+    LARGEST,
+    Words,
+    count,
+    count_words,
+    key_of,
+    key_range,
+    read_quantiles,
+    word_range,
+    word_ranges,
+)
+from cytosepsis.kernels.decode import (
+    FLOAT32,
+    FLOAT32_SWAPPED,
+    Bytes,
+    Views,
+    decode_all,
+    seen_as_numbers,
+    swap32,
+)
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 BLOCK = 1024  # rows decoded at a time; as many as the scratch of `Views` serves
-
-# Cells: the sign, 64 powers of two from 2**-20 on, 5 bits of the mantissa. What is smaller lies in
-# the two cells about zero, what is larger in the outermost ones.
-BITS = 5
-LOWEST = (1023 - 20) << BITS
-N_MAGNITUDES = 64 << BITS
-N_CELLS = 2 * N_MAGNITUDES
-N_GROUPS = N_CELLS >> BITS  # of the cells of one power of two
-INFINITE = 0x7FF0000000000000  # key of infinity; of minus infinity it is ~INFINITE
-LARGEST = 0x7FFFFFFFFFFFFFFF  # above every key
-_SHIFT = 52 - BITS
-_UNCOUNTED = N_CELLS  # place of what is no number, beside the cells
-
-
-def _cell_edges() -> Floats:
-    """Lower edge of each cell, and the upper edge of the last: (N_CELLS + 1,)."""
-    bits = (np.arange(1, N_MAGNITUDES + 1, dtype=np.int64) + LOWEST) << _SHIFT
-    above = bits.view(np.float64)
-    return np.concatenate([-above[::-1], [0.0], above])
-
-
-CELL_EDGES = _cell_edges()
+GROUP = 32  # rows whose ends are found side by side
 
 # Columns of `tally`.
 N_NAN = 0
@@ -66,7 +65,7 @@ class Track(NamedTuple):
     above: Ints  # key beyond which $PnR is not this scale's limit; LARGEST: not known
     # of the bin in hand, zero between bins; the last place is of what is no number
     counts: NDArray[np.int32]  # (n_channels, N_CELLS + 1): of each cell
-    groups: NDArray[np.int32]  # (n_channels, N_GROUPS + 1): of each power of two
+    groups: NDArray[np.int32]  # (n_channels, LANES, N_GROUPS + 1): of each power of two
     probabilities: Floats
     quantiles: Floats  # (n_bins, n_channels, n_probabilities)
     extremes: Ints  # (n_channels, 2): keys of the least and largest value
@@ -84,32 +83,54 @@ class Track(NamedTuple):
     restart_to: Floats  # (n,): and after
     clock: Floats  # (5,)
     ticks: Ints  # (3,)
+    bits: NDArray[np.uint32]  # (2 * BLOCK,): scratch of `Views`
+    numbers: NDArray[np.uint32]  # (BLOCK,): scratch of `Views`
     values: Floats  # (BLOCK,): scratch
     steps: Floats  # (BLOCK,): scratch
-    cells: NDArray[np.uint64]  # (BLOCK,): scratch
+    keys: Ints  # (BLOCK,): scratch
+    picked: Words  # (BLOCK,): scratch
+    cells: Words  # (BLOCK,): scratch
+    words: Words  # (BLOCK * n_items,): rows of float32 whose bytes were swapped
+    ends: Words  # (2, GROUP * n_items): scratch
 
 
 @borrowing
 def follow(
-    track: Track, views: Views, code: int, stride: np.uint64, n_rows: int, first: int
+    track: Track, data: Bytes, code: int, stride: np.uint64, n_rows: int, first: int
 ) -> None:
-    """Take a block of rows, the first of which is event `first`, into the bins.
+    """Take the bytes of a block of rows, the first of which is event `first`, into the bins.
 
     Blocks come in file order. A bin's quantiles are written when its last event has come.
     """
     # A call that hands on all of `track` copies it: arrays one by one, but where that is rare.
     bits = track.values.view(np.int64)
+    views = seen_as_numbers(data, track.bits, track.numbers)
+    items: Any = np.int64(stride)
+    are_words = code in (FLOAT32, FLOAT32_SWAPPED)
     for start in range(0, n_rows, BLOCK):
         rows = min(BLOCK, n_rows - start)
         begin = first + start
         offset: Any = np.uint64(start) * stride  # a place, unsigned as `decode` wants it
         number = _bin_of(track.edges, begin)
+        words = _words(views, code, offset, np.uint64(rows) * stride, track.words)
+        if are_words:
+            word_ranges(words, track.ends[0], track.ends[1])
         for c in range(track.column.size):
-            column = track.column[c] + offset
-            decode_all(views, code, column, stride, rows, track.mask[c], track.values)
-            low, high = _range(bits, rows)
+            column = track.column[c]
+            item: Any = np.int64(column)
+            if are_words:
+                low, high = word_range(
+                    track.ends[0], track.ends[1], item, items, track.picked, track.values
+                )
+            else:
+                decode_all(views, code, column + offset, stride, rows, track.mask[c], track.values)
+                low, high = key_range(bits, rows)
             # A NaN's key lies beyond those of the infinities.
             if low <= track.extremes[c, 0] or high >= min(track.extremes[c, 1], track.top[c]):
+                if are_words:
+                    decode_all(
+                        views, code, column + offset, stride, rows, track.mask[c], track.values
+                    )
                 limits = (track.top[c], track.above[c])
                 _tally(bits, rows, (low, high), limits, track.extremes[c], track.tally[c])
             counts = track.counts[c]
@@ -119,7 +140,21 @@ def follow(
             while done < rows:
                 stop = min(rows, track.edges[place + 1] - begin)
                 counted = done + (-(begin + done)) % track.every
-                _count(bits, counted, stop, track.every, track.cells, counts, groups)
+                if are_words:
+                    count_words(
+                        words,
+                        item,
+                        items,
+                        counted,
+                        stop,
+                        track.every,
+                        track.picked,
+                        track.cells,
+                        counts,
+                        groups,
+                    )
+                else:
+                    count(bits, counted, stop, track.every, track.keys, track.cells, counts, groups)
                 if stop == track.edges[place + 1] - begin:
                     read_quantiles(counts, groups, track.probabilities, track.quantiles[place, c])
                     place += 1
@@ -127,12 +162,23 @@ def follow(
         if track.time_column < stride:
             column = track.time_column + offset
             decode_all(views, code, column, stride, rows, track.time_mask, track.values)
-            done = 0
-            while done < rows:
-                stop = min(rows, track.edges[number + 1] - begin)
-                _follow_clock(track, track.values[done:stop], begin + done, number)
-                number += 1
-                done = stop
+            _follow_times(track, rows, begin, number)
+
+
+@viewing
+def _words(views: Views, code: int, first: np.uint64, n: np.uint64, out: Words) -> Words:
+    """Stored numbers of 32 bits as integers of this machine's byte order, in out if swapped."""
+    words = views.u32[first : first + n]
+    if code == FLOAT32_SWAPPED:
+        _swap(words, out.view(np.uint32))
+        words = out.view(np.uint32)[: words.size]
+    return words.view(np.int32)
+
+
+@borrowing
+def _swap(stored: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
+    for place in range(stored.size):
+        out[place] = swap32(stored[place])
 
 
 @borrowing
@@ -147,58 +193,6 @@ def _bin_of(edges: Ints, event: int) -> int:
         else:
             high = middle
     return low
-
-
-@borrowing
-def key_of(bits: int) -> int:
-    """Integer of the same order as the float64 of these bits: of a negative one they are turned."""
-    return bits ^ ((bits >> 63) & LARGEST)
-
-
-@borrowing
-def _range(bits: Ints, rows: int) -> tuple[int, int]:
-    """Least and largest key of some values."""
-    low = LARGEST
-    high = -LARGEST
-    for k in range(rows):
-        key = key_of(bits[k])
-        low = min(low, key)
-        high = max(high, key)
-    return low, high
-
-
-@borrowing
-def cell_of(key: int) -> int:
-    """The cell that counts a value of this key; infinities lie in the outermost ones."""
-    magnitude = key ^ (key >> 63)
-    cell = min(max((magnitude >> _SHIFT) - LOWEST, 0), N_MAGNITUDES - 1)
-    return N_MAGNITUDES + (cell ^ (key >> 63))
-
-
-@borrowing
-def _count(
-    bits: Ints,
-    first: int,
-    stop: int,
-    every: int,
-    cells: NDArray[np.uint64],
-    counts: NDArray[np.int32],
-    groups: NDArray[np.int32],
-) -> None:
-    """Count every so many of some values in their cells."""
-    n = max(0, -((first - stop) // every))
-    keys = cells.view(np.int64)
-    place = np.uint64(first)
-    for k in range(n):
-        keys[k] = bits[place]
-        place += np.uint64(every)
-    for k in range(n):
-        key = key_of(keys[k])
-        is_number = ~INFINITE <= key <= INFINITE
-        cells[k] = cell_of(key) if is_number else _UNCOUNTED
-    for k in range(n):
-        counts[cells[k]] += np.int32(1)
-        groups[cells[k] >> np.uint64(BITS)] += np.int32(1)
 
 
 @borrowing
@@ -252,42 +246,14 @@ def _tally(
 
 
 @borrowing
-def read_quantiles(
-    counts: NDArray[np.int32], groups: NDArray[np.int32], probabilities: Floats, out: Floats
-) -> None:
-    """Quantiles of counted values, evenly spread in their cells; NaN of none. Clears the counts.
-
-    `probabilities` ascend, in (0, 1). Values in the two cells about zero are zero. Cells are
-    skipped by whole powers of two: most are empty.
-    """
-    total = 0
-    for group in range(N_GROUPS):
-        total += groups[group]
-    group = 0
-    before = 0
-    for k in range(probabilities.size):
-        out[k] = math.nan
-        if total == 0:
-            continue
-        wanted = probabilities[k] * total
-        while before + groups[group] < wanted:
-            before += groups[group]
-            group += 1
-        place = group << BITS
-        below = before
-        while below + counts[place] < wanted:
-            below += counts[place]
-            place += 1
-        low = CELL_EDGES[place]
-        high = CELL_EDGES[place + 1]
-        out[k] = 0.0
-        if low != 0.0 and high != 0.0:
-            out[k] = low + (wanted - below) / counts[place] * (high - low)
-    for group in range(N_GROUPS):
-        if groups[group] > 0:
-            groups[group] = 0
-            for place in range(group << BITS, (group + 1) << BITS):
-                counts[place] = 0
+def _follow_times(track: Track, rows: int, begin: int, number: int) -> None:
+    """Take the clock of a block, decoded, into its bins, the first of which is `number`."""
+    done = 0
+    while done < rows:
+        stop = min(rows, track.edges[number + 1] - begin)
+        _follow_clock(track, track.values[done:stop], begin + done, number)
+        number += 1
+        done = stop
 
 
 @borrowing

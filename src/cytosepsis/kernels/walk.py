@@ -11,7 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from cytosepsis.kernels import borrowing, viewing
-from cytosepsis.kernels.decode import FLOAT64_SWAPPED, Rows, Views, decode_all, decode_rows
+from cytosepsis.kernels.decode import (
+    FLOAT64_SWAPPED,
+    Rows,
+    Views,
+    decode_all,
+    decode_rows,
+    seen_as_numbers,
+)
 from cytosepsis.kernels.program import (
     AND,
     BLOCK,
@@ -28,7 +35,6 @@ from cytosepsis.kernels.program import (
     Scratch,
     scratch_of,
     unpack,
-    views_of,
 )
 from cytosepsis.kernels.regions import in_ellipse, in_polygon, sure_band
 from cytosepsis.kernels.transforms import NONE, transform_many, transform_value
@@ -373,7 +379,7 @@ def walk(
     """
     program = unpack(ints, floats)
     scratch = scratch_of(program, space_floats, space_ints, space_rows, space_bools)
-    views = views_of(data, scratch)
+    views = seen_as_numbers(data, scratch.bits, scratch.numbers)
     output = Output(counts, measured, n_measured, member_row, membership)
     n_measured[:] = 0
     stride = np.uint64(program.layout[1])

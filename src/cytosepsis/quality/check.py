@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.errors import ChannelError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.row_form import row_form
+from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.panel import find, kind_of
 from cytosepsis.quality.margins import check_margins
 from cytosepsis.quality.rate import check_rate
 from cytosepsis.quality.report import CheckResult, QualityBin, QualityReport
 from cytosepsis.quality.settings import QualitySettings, Verdict
 from cytosepsis.quality.signal import check_signals
-from cytosepsis.quality.trace import PROBABILITIES, Trace, trace_events
+from cytosepsis.quality.trace import PROBABILITIES, Trace, Tracing
 
 _WORST: tuple[Verdict, ...] = ("pass", "review", "fail")
 _FLAG_OF = {"rate": "rate_unsteady", "signal": "signal_unstable", "margin": "margin_events"}
@@ -58,13 +59,35 @@ def check_quality(
 
     """
     columns = default_columns(raw) if channels is None else _columns(raw, channels)
-    return check_columns(raw, columns, settings or QualitySettings())
+    return Watch(raw, columns, settings or QualitySettings()).look()
 
 
-def check_roles(
+class Watch:
+    """The checks of a file that is being read for something else: shown block by block."""
+
+    def __init__(self, raw: RawEvents, columns: Sequence[int], limits: QualitySettings) -> None:
+        self._raw, self._limits = raw, limits
+        self._tracing = Tracing(raw, columns)
+
+    def see(self, block: NDArray[Any]) -> None:
+        """Look at the next block of rows in file order, as `walk_blocks` hands them out."""
+        self._tracing.see(block)
+
+    def report(self) -> QualityReport:
+        """Judge what was seen, when all was."""
+        return _judge(self._raw, self._tracing.trace(), self._limits)
+
+    def look(self) -> QualityReport:
+        """Read the file for nothing else, and judge it."""
+        for block in walk_blocks(self._raw, row_form(self._raw)):
+            self.see(block)
+        return self.report()
+
+
+def watch_roles(
     raw: RawEvents, roles: Iterable[Sequence[str]], limits: QualitySettings
-) -> QualityReport | None:
-    """Check the detectors of an assay's roles, or all where none is there; None: no check is asked.
+) -> Watch | None:
+    """Watch the detectors of an assay's roles, or all where none is there; None: no check is asked.
 
     A role is its accepted names. One that is not in the file, or is ambiguous, is left out: whether
     it is needed is for the gates to say.
@@ -77,7 +100,7 @@ def check_roles(
             column = find(accepted, raw.pnn, raw.pns)
             if column is not None and kind_of(raw.pnn[column]) != "time":
                 columns[column] = None
-    return check_columns(raw, tuple(columns) or default_columns(raw), limits)
+    return Watch(raw, tuple(columns) or default_columns(raw), limits)
 
 
 def choose_events(
@@ -99,9 +122,8 @@ def default_columns(raw: RawEvents) -> tuple[int, ...]:
     )
 
 
-def check_columns(raw: RawEvents, columns: Sequence[int], limits: QualitySettings) -> QualityReport:
-    """Check as `check_quality` does, of channels that were looked up already."""
-    trace = trace_events(raw, columns)
+def _judge(raw: RawEvents, trace: Trace, limits: QualitySettings) -> QualityReport:
+    columns = trace.columns
     checks: list[CheckResult] = []
     if "rate" in limits.checks:
         checks.append(check_rate(trace, limits))

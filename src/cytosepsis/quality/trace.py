@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cytosepsis.errors import ChannelError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.row_form import RowForm, row_form, views_of, walk_blocks
-from cytosepsis.kernels import stability
+from cytosepsis.gating.row_form import RowForm, row_form, walk_blocks
+from cytosepsis.kernels import cells, stability
+from cytosepsis.kernels.decode import FLOAT32_SWAPPED
 from cytosepsis.panel import time_column
 
 MOST_BINS = 200
@@ -70,42 +71,57 @@ class Trace:
         return len(self.edges) - 1
 
 
+class Tracing:
+    """A trace in the making: shown every block of a file in file order, whoever reads it."""
+
+    def __init__(self, raw: RawEvents, columns: Sequence[int]) -> None:
+        self._raw, self._columns = raw, tuple(columns)
+        self._form = row_form(raw)
+        try:
+            self._timed = time_column(raw.pnn)
+        except ChannelError:  # several times of which none is called so: not to be guessed
+            self._timed = None
+        self._track = _track(raw, self._form, columns, self._timed)
+        self._stride = np.uint64(raw.n_parameters)
+        self._n_seen = 0
+        self._values: list[Floats] = []  # of a short file
+
+    def see(self, block: NDArray[Any]) -> None:
+        """Follow the next block, rows in the form of `row_form`; it is not kept."""
+        data = block.reshape(-1).view(np.uint8)
+        code = self._form.code
+        stability.follow(self._track, data, code, self._stride, len(block), self._n_seen)
+        self._n_seen += len(block)
+        if self._raw.n_events < SHORT_EVENTS:
+            self._values.append(_stored(block, self._form, self._columns))
+
+    def trace(self) -> Trace:
+        """What was seen, of all blocks."""
+        assert self._n_seen == self._raw.n_events, "a part of the file was not shown"
+        track, timed = self._track, self._timed
+        return Trace(
+            n_events=self._raw.n_events,
+            columns=self._columns,
+            edges=track.edges,
+            quantiles=track.quantiles,
+            least=_value(track.extremes[:, 0]),
+            most=_value(track.extremes[:, 1]),
+            n_nan=track.tally[:, stability.N_NAN],
+            n_top=track.tally[:, stability.N_TOP],
+            n_above=track.tally[:, stability.N_ABOVE],
+            n_at_least=track.tally[:, stability.N_AT_LEAST],
+            n_at_most=track.tally[:, stability.N_AT_MOST],
+            clock=None if timed is None else _clock(self._raw, self._form, track, timed),
+            values=np.concatenate(self._values, axis=1) if self._values else None,
+        )
+
+
 def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
     """Read a file once and keep what its events were like along the acquisition."""
-    form = row_form(raw)
-    try:
-        timed = time_column(raw.pnn)
-    except ChannelError:  # several times of which none is called so: not to be guessed
-        timed = None
-    track = _track(raw, form, columns, timed)
-    bits = np.empty(2 * stability.BLOCK, dtype=np.uint32)
-    rows = np.empty(stability.BLOCK, dtype=np.uint32)
-    values: list[Floats] = []
-    is_short = raw.n_events < SHORT_EVENTS
-    first, seen = 0, 0
-    stride = np.uint64(raw.n_parameters)
-    for block in walk_blocks(raw, form):
-        if block.ctypes.data != seen:  # the buffer is reused, and so are the views of it
-            seen, views = block.ctypes.data, views_of(block, bits, rows)
-        stability.follow(track, views, form.code, stride, len(block), first)
-        first += len(block)
-        if is_short:
-            values.append(_stored(block, form, columns))
-    return Trace(
-        n_events=raw.n_events,
-        columns=tuple(columns),
-        edges=track.edges,
-        quantiles=track.quantiles,
-        least=_value(track.extremes[:, 0]),
-        most=_value(track.extremes[:, 1]),
-        n_nan=track.tally[:, stability.N_NAN],
-        n_top=track.tally[:, stability.N_TOP],
-        n_above=track.tally[:, stability.N_ABOVE],
-        n_at_least=track.tally[:, stability.N_AT_LEAST],
-        n_at_most=track.tally[:, stability.N_AT_MOST],
-        clock=None if timed is None else _clock(raw, form, track, timed),
-        values=np.concatenate(values, axis=1) if values else None,
-    )
+    tracing = Tracing(raw, columns)
+    for block in walk_blocks(raw, row_form(raw)):
+        tracing.see(block)
+    return tracing.trace()
 
 
 def _stored(block: NDArray[Any], form: RowForm, columns: Sequence[int]) -> Floats:
@@ -127,19 +143,20 @@ def _track(
     raw: RawEvents, form: RowForm, columns: Sequence[int], timed: int | None
 ) -> stability.Track:
     n_bins, n_channels = n_bins_of(raw.n_events), len(columns)
+    swapped = form.code == FLOAT32_SWAPPED
     tops = np.array([_stored_top(raw, form, column) for column in columns])
     unknown = np.isnan(tops)
     return stability.Track(
         edges=np.arange(n_bins + 1, dtype=np.int64) * raw.n_events // max(n_bins, 1),
         column=np.array(columns, dtype=np.uint64),
         mask=np.array([form.masks[column] for column in columns], dtype=np.int64),
-        top=np.where(unknown, stability.LARGEST, _key(tops)),
-        above=np.where(unknown, stability.LARGEST, _key(1.01 * tops + 1.0)),
-        counts=np.zeros((n_channels, stability.N_CELLS + 1), dtype=np.int32),
-        groups=np.zeros((n_channels, stability.N_GROUPS + 1), dtype=np.int32),
+        top=np.where(unknown, cells.LARGEST, _key(tops)),
+        above=np.where(unknown, cells.LARGEST, _key(1.01 * tops + 1.0)),
+        counts=np.zeros((n_channels, cells.N_CELLS + 1), dtype=np.int32),
+        groups=np.zeros((n_channels, cells.LANES, cells.N_GROUPS + 1), dtype=np.int32),
         probabilities=np.array(PROBABILITIES),
         quantiles=np.full((n_bins, n_channels, len(PROBABILITIES)), np.nan),
-        extremes=np.full((n_channels, 2), stability.LARGEST) * np.array([1, -1]),
+        extremes=np.full((n_channels, 2), cells.LARGEST) * np.array([1, -1]),
         tally=np.zeros((n_channels, 5), dtype=np.int64),
         every=max(1, -(-raw.n_events // max(n_bins * COUNTED_EVENTS, 1))),
         time_column=np.uint64(raw.n_parameters if timed is None else timed),
@@ -153,9 +170,15 @@ def _track(
         restart_to=np.zeros(64),
         clock=np.array([np.nan, np.nan, np.nan, np.inf, 0.0]),
         ticks=np.zeros(3, dtype=np.int64),
+        bits=np.empty(2 * stability.BLOCK, dtype=np.uint32),
+        numbers=np.empty(stability.BLOCK, dtype=np.uint32),
         values=np.empty(stability.BLOCK),
         steps=np.empty(stability.BLOCK),
-        cells=np.empty(stability.BLOCK, dtype=np.uint64),
+        keys=np.empty(stability.BLOCK, dtype=np.int64),
+        picked=np.empty(stability.BLOCK, dtype=np.int32),
+        cells=np.empty(stability.BLOCK, dtype=np.int32),
+        words=np.empty(stability.BLOCK * raw.n_parameters if swapped else 0, dtype=np.int32),
+        ends=np.empty((2, stability.GROUP * raw.n_parameters), dtype=np.int32),
     )
 
 
@@ -198,9 +221,9 @@ def _clock(raw: RawEvents, form: RowForm, track: stability.Track, timed: int) ->
 
 def _key(values: Floats) -> Ints:
     bits = values.view(np.int64)
-    return bits ^ ((bits >> 63) & stability.LARGEST)
+    return bits ^ ((bits >> 63) & cells.LARGEST)
 
 
 def _value(keys: Ints) -> Floats:
-    bits: Ints = keys ^ ((keys >> 63) & stability.LARGEST)
+    bits: Ints = keys ^ ((keys >> 63) & cells.LARGEST)
     return bits.view(np.float64)
