@@ -15,90 +15,22 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cytosepsis.bead_runs import BeadTask
 from cytosepsis.calibration import BeadLot
 from cytosepsis.errors import CytosepsisError, StoreError
 from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Limits, Sample, Study
 from cytosepsis.sample import (
-    BeadRunResult,
-    PopulationCount,
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
     file_digest,
 )
 from cytosepsis.study import Progress, run_study
 from cytosepsis.tasks import Order, SampleTask, code_digest, works_of
-
-# What a file says is what happens when it is measured: the fakes below stand for the analysis.
-
-
-def fake_sample(
-    sample: Sample, assay: Assay, *, digest: bool = True, plots: bool = False
-) -> SampleOutcome:
-    path = Path(sample.path)
-    with (path.parent / "calls.log").open("a") as log:
-        log.write(f"{sample.sample_id}\n")
-    if not path.exists():
-        return SampleFailure(sample.sample_id, assay.name, None, "missing", "no such file", "read")
-    word = path.read_text().strip()
-    sha256 = file_digest(sample.path) if digest else None
-    match word:
-        case "die":
-            os._exit(7)
-        case "die once":
-            if not path.with_suffix(".died").exists():
-                path.with_suffix(".died").write_text("")
-                os._exit(7)
-        case "hang":
-            time.sleep(600)
-        case "hang once":
-            if not path.with_suffix(".hung").exists():
-                path.with_suffix(".hung").write_text("")
-                time.sleep(600)
-        case "interrupt":
-            raise KeyboardInterrupt
-        case "memory":
-            message = "the file needs more memory than there is"
-            return SampleFailure(sample.sample_id, assay.name, sha256, "out_of_memory", message)
-        case "fault":
-            return SampleFailure(
-                sample.sample_id, assay.name, sha256, "unforeseen", "ValueError", unforeseen=True
-            )
-        case "broken":
-            return SampleFailure(sample.sample_id, assay.name, sha256, "truncated", "too short")
-    n = len(word)
-    root = PopulationCount("root", "root", n, 1.0, 1.0)
-    return SampleResult(sample.sample_id, assay.name, sha256, n, (root,), (), None, ())
-
-
-def fake_beads(task: BeadTask, *, digest: bool = True, plots: bool = False) -> BeadRunResult:
-    return BeadRunResult(
-        task.bead_run.bead_run,
-        channel=task.accepted[0],
-        statistic=task.statistic,
-        lot=task.lot.name,
-        sha256=file_digest(task.bead_run.path) if digest else None,
-        calibration=None,
-        status="failed",
-        error_code="levels_missing",
-        error="no beads here",
-    )
-
-
-def perform(order: Order) -> object:
-    match order.task:
-        case SampleTask(sample, assay):
-            return fake_sample(sample, assay, digest=order.digest)
-        case beads:
-            return fake_beads(beads, digest=order.digest)
+from study_tasks import perform
 
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setattr("cytosepsis.study.perform", perform)
-    monkeypatch.setattr("cytosepsis.study._TARGET", "test_study:perform")
+    monkeypatch.setattr("cytosepsis.study._TARGET", "study_tasks:perform")
     monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
 
 

@@ -26,7 +26,7 @@ from cytosepsis.workers import (
     started_ahead,
 )
 
-TARGET = "worker_tasks:perform"  # imports little: most of these start several workers
+TARGET = "worker_tasks:perform"
 
 
 @pytest.fixture(autouse=True)

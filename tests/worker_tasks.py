@@ -1,4 +1,4 @@
-"""What the workers of `test_workers.py` are asked to do; imports nothing that is slow to load."""
+"""What workers under test do, of a pool and of a Dask cluster; imports little: they start soon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 def perform(task: tuple[str, int]) -> object:
-    """Play the part of a task; runs in the worker."""
+    """Play the part of a task; runs in the worker's process."""
     match task:
         case ("double", n):
             return 2 * n
@@ -29,4 +29,8 @@ def perform(task: tuple[str, int]) -> object:
             except MemoryError as error:
                 return type(error).__name__
             return len(hoard)
+        case ("memory", _):
+            import resource
+
+            return resource.getrlimit(resource.RLIMIT_DATA)[0]
     return None
