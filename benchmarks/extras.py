@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import cytosepsis as cs
-from cytosepsis.sample import SampleResult, analyze_sample
+from cytosepsis.file_results import SampleResult
+from cytosepsis.sample import analyze_sample
 from cytosepsis.simulate.sheets import GATING_PLAN
 from inputs import write_study
 from rounds import Row, Way, interleaved

@@ -62,7 +62,7 @@ class Campaign:
 
     def prepare(self, patients: int, events: int) -> None:
         """Simulate the study and run it undisturbed."""
-        from cytosepsis.compiling import is_compiled
+        from cytosepsis.kernel_cache import is_compiled
         from cytosepsis.simulate import SimulationSettings, simulate_study
 
         settings = SimulationSettings(

@@ -217,7 +217,7 @@ def starting(folder: Path) -> Callable[[], object]:
     orders = [Order(work.task, digest=False) for work in works_of(study) if work.kind == "sample"]
 
     def start() -> object:
-        with Pool("cytosepsis.tasks:perform", 2) as pool:
+        with Pool("cytosepsis.performer:perform", 2) as pool:
             return list(pool.replies(orders))
 
     return start

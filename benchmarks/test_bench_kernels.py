@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cytosepsis.kernels.regions import empty_expansion, in_polygon
-from cytosepsis.transforms import Asinh, Logicle, apply
+from cytosepsis.transform_values import apply
+from cytosepsis.transforms import Asinh, Logicle
 from inputs import LOGICLE, SINGLETS
 
 N = 200_000

@@ -10,6 +10,15 @@ from typing import Any
 import polars as pl
 
 from cytosepsis.calibration import BeadLevel, Calibration
+from cytosepsis.file_results import (
+    BeadRunResult,
+    Intensity,
+    Quantified,
+    SampleFailure,
+    SampleOutcome,
+    SampleResult,
+)
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import (
     AbcSettings,
     Assay,
@@ -20,15 +29,6 @@ from cytosepsis.protocol import (
     Sample,
     Study,
     Window,
-)
-from cytosepsis.sample import (
-    BeadRunResult,
-    Intensity,
-    PopulationCount,
-    Quantified,
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
 )
 from cytosepsis.tables import all_tables
 from cytosepsis.tables.describe import UNUSED_CODES

@@ -26,17 +26,8 @@ from cytosepsis.gating.plan import (
     Rectangle,
     path_of,
 )
-from cytosepsis.transforms import (
-    Asinh,
-    Biex,
-    Hyperlog,
-    Linear,
-    Log,
-    Logicle,
-    OffsetLog,
-    Transform,
-    inverse,
-)
+from cytosepsis.transform_values import inverse
+from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, OffsetLog, Transform
 from effort import COMPILED
 
 CHANNELS = ("FSC-A", "SSC-A", "A", "B", "C", "Time")

@@ -9,16 +9,11 @@ import os
 import time
 from pathlib import Path
 
-from cytosepsis.bead_runs import BeadTask
+from cytosepsis.bead_tasks import BeadTask
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.file_stamps import file_digest
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import Assay, Sample
-from cytosepsis.sample import (
-    BeadRunResult,
-    PopulationCount,
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
-    file_digest,
-)
 from cytosepsis.tasks import Order, SampleTask
 
 

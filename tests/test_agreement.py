@@ -25,6 +25,7 @@ from cytosepsis.gating.plan import (
     Rectangle,
     path_of,
 )
+from cytosepsis.transform_values import apply
 from plan_files import real_file
 
 DETECTORS = ("PerCP-A", "PE-A", "APC-A")
@@ -203,7 +204,7 @@ def test_a_monocyte_hierarchy_on_blood(blood_file):
 def test_each_transform(blood_file, name):
     """Intervals, polygons and ellipses on the transformed, compensated axis."""
     x, y = Axis("PE-A", OURS[name]), Axis("PerCP-A", OURS[name])
-    ends = transforms.apply(OURS[name], np.array([40.0, 9e3, 5e4]))
+    ends = apply(OURS[name], np.array([40.0, 9e3, 5e4]))
     low, middle, high = np.quantile(ends, (0.1, 0.5, 0.9)).tolist()
     spread = (high - low) / 4
     plan = GatingPlan(
@@ -294,7 +295,7 @@ def test_real_files(name):
         float(value) + 1e-7
         for axis in (x, y)
         for value in np.quantile(
-            transforms.apply(axis.transform, events[:, raw.pnn.index(axis.channel)]),
+            apply(axis.transform, events[:, raw.pnn.index(axis.channel)]),
             (0.2, 0.6, 0.95),
         )
     )

@@ -13,17 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosepsis.bead_fit import calibrate_levels, fit_calibration
 from cytosepsis.bead_levels import fit_line, match_levels
 from cytosepsis.bead_peaks import find_peaks
 from cytosepsis.bead_scatter import scatter_columns, single_beads
-from cytosepsis.calibration import (
-    BeadLevel,
-    BeadLimits,
-    BeadLot,
-    Calibration,
-    calibrate_levels,
-    fit_calibration,
-)
+from cytosepsis.calibration import BeadLevel, BeadLimits, BeadLot, Calibration
 from cytosepsis.errors import CalibrationError, ChannelError
 from cytosepsis.fcs import read_fcs
 

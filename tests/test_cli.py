@@ -557,11 +557,11 @@ def test_a_signal_between_command_line_and_command_has_its_status(
 ) -> None:
     from cytosepsis.cli import study_commands
 
-    def interrupted(*_: object) -> None:
+    def interrupted(**_: object) -> None:
         os.kill(os.getpid(), sent)
 
     # called after Typer has read the line and before the command can catch anything
-    monkeypatch.setattr(study_commands, "processors", interrupted)
+    monkeypatch.setattr(study_commands, "command", interrupted)
     monkeypatch.setattr(sys, "argv", ["cytosepsis", "run", "nothing", "--out", "nowhere"])
     assert status_of_main() == status
 

@@ -7,23 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from cytosepsis import compiling, kernels
+from cytosepsis import kernel_cache
 from cytosepsis.cli.progress import PlainLines
+from cytosepsis.compiling import compile_kernels
 from cytosepsis.config import load_study
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from cytosepsis.study import Progress, run_study
 
-compiled_only = pytest.mark.skipif(kernels.is_compiled("nothing"), reason="the compiler is off")
+compiled_only = pytest.mark.skipif(
+    kernel_cache.is_compiled("nothing"), reason="the compiler is off"
+)
 
 
 @compiled_only
 def test_compiling_leaves_everything_in_the_cache() -> None:
-    compiling.compile_kernels()
-    if not compiling.is_cached():
-        pytest.skip(f"no cache: {kernels.CACHE_NOTE}")
-    assert compiling.is_compiled()
-    assert kernels.CACHE_FOLDER is not None
-    before = {path for path in kernels.CACHE_FOLDER.rglob("*.nbc") if "walk." in path.name}
+    compile_kernels()
+    if not kernel_cache.is_cached():
+        pytest.skip(f"no cache: {kernel_cache.CACHE_NOTE}")
+    assert kernel_cache.is_compiled()
+    assert kernel_cache.CACHE_FOLDER is not None
+    before = {path for path in kernel_cache.CACHE_FOLDER.rglob("*.nbc") if "walk." in path.name}
     assert before
 
 
@@ -31,23 +34,22 @@ def test_compiling_leaves_everything_in_the_cache() -> None:
 def test_a_compilation_that_was_interrupted_is_not_taken_for_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "CACHE_FOLDER", tmp_path)
+    monkeypatch.setattr(kernel_cache, "CACHE_FOLDER", tmp_path)
     (tmp_path / "walk.walk_block-1.py311.nbi").touch()
     (tmp_path / "density.shortest_interval-1.py311.nbi").touch()
     (tmp_path / "levels.running_medians-1.py311.nbi").touch()
-    assert not kernels.is_compiled(kernels.WALK)
+    assert not kernel_cache.is_compiled(kernel_cache.WALK)
     (tmp_path / "walk.walk-1.py311.nbi").touch()
     (tmp_path / "mixture.t_mixture-1.py311.nbi").touch()
-    assert kernels.is_compiled()
-    assert compiling.is_compiled()
+    assert kernel_cache.is_compiled()
 
 
 def test_without_the_compiler_nothing_has_to_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "CACHE_FOLDER", None)
-    monkeypatch.setattr(kernels._config, "DISABLE_JIT", 1)
-    assert kernels.is_compiled()
-    monkeypatch.setattr(kernels._config, "DISABLE_JIT", 0)
-    assert not kernels.is_compiled()
+    monkeypatch.setattr(kernel_cache, "CACHE_FOLDER", None)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert kernel_cache.is_compiled()
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    assert not kernel_cache.is_compiled()
 
 
 @pytest.mark.parametrize("isolate", [False, True])
@@ -56,9 +58,8 @@ def test_a_cold_run_compiles_once_before_it_reads(
 ) -> None:
     """The compiler is played by a file that is written."""
     monkeypatch.setattr("cytosepsis.study._COMPILER", "test_compiling:note")
-    monkeypatch.setattr(compiling, "compile_kernels", note)
-    monkeypatch.setattr(compiling, "is_compiled", lambda: False)
-    monkeypatch.setattr(compiling, "is_cached", lambda: True)
+    monkeypatch.setattr(kernel_cache, "is_compiled", lambda *_: False)
+    monkeypatch.setattr(kernel_cache, "is_cached", lambda: True)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
     simulate_study(

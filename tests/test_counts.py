@@ -11,9 +11,10 @@ import pytest
 
 from cytosepsis.config import load_study
 from cytosepsis.counting import CountingLot
+from cytosepsis.file_results import SampleResult
+from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import CountingSettings, Marker, Measurement, Sample, Study
 from cytosepsis.quantify import washing_of
-from cytosepsis.sample import PopulationCount, SampleResult
 from cytosepsis.tables import all_tables
 from hand_made import ONSET, assay, at_day, left, result, rows, study
 from small_study import refused, write

@@ -10,15 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
+from cytosepsis.bead_runs import analyze_beads
+from cytosepsis.bead_tasks import BeadTask, bead_tasks
 from cytosepsis.config import load_study
+from cytosepsis.file_results import SampleFailure, SampleOutcome, SampleResult
 from cytosepsis.protocol import Assay, Sample, Study
-from cytosepsis.sample import (
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
-    analyze_sample,
-)
+from cytosepsis.sample import analyze_sample
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from cytosepsis.study import run_study
 

@@ -8,9 +8,9 @@ import pytest
 import cytosepsis as cs
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs_write import write_fcs
-from cytosepsis.gating.adaptive import GivenGate
 from cytosepsis.gating.apply import population_values
 from cytosepsis.gating.gatingml_export import gatingml_text
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.plan import Axis, Boolean, Rectangle
 from cytosepsis.gating.region import Bounds, Outline, Oval, read_region, region_text
 from cytosepsis.gating.row_form import row_form

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
 import cytosepsis as cs
-from cytosepsis.densities import N_LOOKED_AT, Canvas, Density, Outline, Scale, pack, unpack
+from cytosepsis.canvas import N_LOOKED_AT, Canvas, Scale
+from cytosepsis.densities import Density, Outline, pack, unpack
 from cytosepsis.gating.apply import find_gates, gate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
@@ -31,7 +32,8 @@ from cytosepsis.gating.plan import (
 from cytosepsis.pictures import SINGLE_BEADS, bead_densities, pictures_of
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from cytosepsis.store import open_results
-from cytosepsis.transforms import Biex, Log, Logicle, apply
+from cytosepsis.transform_values import apply
+from cytosepsis.transforms import Biex, Log, Logicle
 from cytosepsis.verify import verify_results
 from events import raw_of
 

@@ -11,10 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import small_study
-from cytosepsis.bead_runs import analyze_beads, bead_tasks
+from cytosepsis.bead_runs import analyze_beads
+from cytosepsis.bead_tasks import bead_tasks
 from cytosepsis.cli import app
 from cytosepsis.config import load_study
-from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
+from cytosepsis.file_results import SampleFailure, SampleResult
+from cytosepsis.sample import analyze_sample
 from cytosepsis.simulate import SimulationSettings, simulate_study
 from cytosepsis.study import run_study
 from fcs_bytes import Recipe, make

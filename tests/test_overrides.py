@@ -85,7 +85,8 @@ def test_a_given_gate_is_applied_to_its_sample_and_can_be_taken_back(folder: Pat
 def test_the_value_by_the_plan_stays_beside_the_reviewers(tmp_path: Path, folder: Path) -> None:
     tables(folder, GIVEN)
     study = cs.load_study(folder)
-    from cytosepsis.tasks import Order, perform, works_of
+    from cytosepsis.performer import perform
+    from cytosepsis.tasks import Order, works_of
 
     given, free = (
         perform(Order(work.task, digest=False)) for work in works_of(study) if work.kind == "sample"

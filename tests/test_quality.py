@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 import cytosepsis as cs
 from cytosepsis.cli import app
 from cytosepsis.codec import decode, encode
+from cytosepsis.file_results import SampleResult
 from cytosepsis.protocol import AbcSettings, Assay, Sample
 from cytosepsis.quality.report import CheckResult, QualityReport
 from cytosepsis.quality.stretches import noise_of
-from cytosepsis.sample import SampleResult
 from cytosepsis.tables import all_tables
 from events import raw_of
 from hand_made import beads, study

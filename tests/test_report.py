@@ -23,7 +23,8 @@ from cytosepsis.report.html import Grid, Head
 from cytosepsis.report.names import page_names
 from cytosepsis.report.pictures import DrawnGate, Picture, outline, percent
 from cytosepsis.report.scales import PlotAxis, axis_of, ticks_of
-from cytosepsis.transforms import Biex, Linear, Log, Logicle, apply
+from cytosepsis.transform_values import apply
+from cytosepsis.transforms import Biex, Linear, Log, Logicle
 from report_study import HOSTILE_IDS, SCRIPT
 
 # ------------------------------------------------------------------------------- names of pages

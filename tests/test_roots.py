@@ -9,9 +9,11 @@ import pytest
 from cytosepsis.config import load_study
 from cytosepsis.errors import StudyError
 from cytosepsis.fcs_write import write_fcs
+from cytosepsis.file_results import SampleFailure
+from cytosepsis.performer import perform
 from cytosepsis.roots import Root, RootsError, machine_table, missing_here, path_here
-from cytosepsis.sample import SampleFailure, analyze_sample
-from cytosepsis.tasks import SampleTask, Work, is_settled, orders_of, perform, works_of
+from cytosepsis.sample import analyze_sample
+from cytosepsis.tasks import SampleTask, Work, is_settled, orders_of, works_of
 from small_study import PLAN, in_study, write
 
 
@@ -142,7 +144,7 @@ def test_a_file_that_changes_while_it_is_read_gives_no_number(
             end.write(b"more")
         return outcome
 
-    monkeypatch.setattr("cytosepsis.tasks.analyze_sample", copied_meanwhile)
+    monkeypatch.setattr("cytosepsis.performer.analyze_sample", copied_meanwhile)
     growing = perform(order)
     assert isinstance(growing, SampleFailure)
     assert (growing.code, is_settled(growing)) == ("changed_while_read", False)

@@ -7,9 +7,10 @@ import pytest
 
 from cytosepsis.analysis.charted import sensitivity_frame
 from cytosepsis.analysis.sensitivity import LevelSpread, detector_sensitivity
-from cytosepsis.calibration import BeadLot, fit_calibration
+from cytosepsis.bead_fit import fit_calibration
+from cytosepsis.calibration import BeadLot
 from cytosepsis.fcs import read_fcs
-from cytosepsis.sample import BeadRunResult
+from cytosepsis.file_results import BeadRunResult
 from cytosepsis.simulate.beads import BEAD_CV, PE_MOLECULES, draw_beads
 from cytosepsis.simulate.instrument import (
     ELECTRONIC_SD,

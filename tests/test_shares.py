@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cytosepsis.file_results import Quantified
 from cytosepsis.quantify.antibodies import share_below
-from cytosepsis.sample import N_QUANTILES, Quantified
+from cytosepsis.sample import N_QUANTILES
 from hand_made import line as calibration
 
 

@@ -16,11 +16,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from cytosepsis.calibration import BeadLot
+from cytosepsis.engines import workers_worth
 from cytosepsis.errors import CytosepsisError, StoreError
+from cytosepsis.file_stamps import file_digest
 from cytosepsis.protocol import AbcSettings, Assay, BeadRun, Limits, Sample, Study
-from cytosepsis.sample import (
-    file_digest,
-)
 from cytosepsis.study import Progress, run_study
 from cytosepsis.tasks import Order, SampleTask, code_digest, works_of
 from study_tasks import perform
@@ -29,9 +28,8 @@ from study_tasks import perform
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setattr("cytosepsis.study.perform", perform)
-    monkeypatch.setattr("cytosepsis.study._TARGET", "study_tasks:perform")
-    monkeypatch.setattr("cytosepsis.compiling.is_compiled", lambda: True)
+    monkeypatch.setattr("cytosepsis.study.PERFORM", "study_tasks:perform")
+    monkeypatch.setattr("cytosepsis.kernel_cache.is_compiled", lambda *_: True)
 
 
 def make_study(folder: Path, words: dict[str, str | None]) -> Study:
@@ -316,17 +314,17 @@ def test_failures_of_the_moment_are_tried_again_and_those_of_bytes_are_not(
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     study: Study, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim = Path(study.samples[0].path)
+    victim, as_usual = Path(study.samples[0].path), perform
 
     def change_afterwards(order: Order) -> object:
-        outcome = perform(order)
+        outcome = as_usual(order)
         if isinstance(order.task, SampleTask) and order.task.sample.sample_id == "s0":
             victim.write_text("changed behind our back")
         return outcome
 
-    monkeypatch.setattr("cytosepsis.study.perform", change_afterwards)
+    monkeypatch.setattr("study_tasks.perform", change_afterwards)
     run_study(study, out)
-    monkeypatch.setattr("cytosepsis.study.perform", perform)
+    monkeypatch.setattr("study_tasks.perform", as_usual)
     assert rerun(study, out) == (1, 7, {"s0"})
 
 
@@ -424,3 +422,32 @@ def test_keys_hold_no_place_and_no_person(study: Study) -> None:
 def test_code_digest_is_of_the_code() -> None:
     assert code_digest() == code_digest()
     assert len(code_digest()) == 64
+
+
+# ------------------------------------------------------------------------- how many workers
+
+
+def test_a_processor_is_left_to_the_command_where_there_is_little_to_read() -> None:
+    short, long = [300_000] * 40, [20_000_000] * 40
+    assert [workers_worth(short, n) for n in (1, 2, 4)] == [1, 1, 3]
+    assert [workers_worth(long, n) for n in (1, 2, 4)] == [1, 2, 3]
+    assert [workers_worth(long * 3, n) for n in (1, 2, 4)] == [1, 2, 4]
+    assert workers_worth([100] * 1000, 4) == 4
+    assert workers_worth([], 1) == 1
+
+
+def test_who_names_no_number_of_workers_gets_processes_and_the_same_tables(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cytosepsis.study.processors", lambda: 2)
+    here = run_study(study, tmp_path / "here")
+    away = run_study(study, tmp_path / "away", workers=None)
+    assert (here.run.workers, away.run.workers) == (1, 1)
+    assert calls(study).total() == 2 * len(WORDS)
+    for table in here.tables:
+        name = f"{table}.csv"
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "away" / name).read_bytes()
+    # one worker and yet a process of its own: what kills it costs a row
+    dying = make_study(tmp_path / "dying", {**WORDS, "bad": "die"})
+    samples = run_study(dying, tmp_path / "out", workers=None).table("samples")
+    assert samples.filter(pl.col("error_code") == "worker_died")["sample_id"].to_list() == ["bad"]

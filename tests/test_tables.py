@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from cytosepsis.file_results import Intensity
 from cytosepsis.protocol import BeadRun, Marker
-from cytosepsis.sample import Intensity
 from cytosepsis.tables import TABLES, all_tables, flags_markdown, tables_markdown
 from cytosepsis.tables.describe import UNUSED_CODES
 from cytosepsis.tables.schemas import MOMENT, frame

@@ -12,7 +12,8 @@ from lxml import etree
 import naive
 from cytosepsis.gating.apply import gate
 from cytosepsis.gating.plan import UNCOMPENSATED, Axis, GatingPlan, Ratio, Rectangle
-from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, apply, inverse
+from cytosepsis.transform_values import apply, inverse
+from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle
 from events import raw_of
 from plan_files import real_file
 

@@ -85,7 +85,7 @@ def test_workers_started_ahead_are_taken_by_a_pool_that_asks_for_the_same(
 def test_a_run_starts_its_workers_ahead_for_what_it_will_ask() -> None:
     with _workers_ahead(1, 1800.0):
         (spare,) = workers._spare
-        assert spare.serves(study._TARGET, Allowance.of_each(1, 1800.0))
+        assert spare.serves(study.PERFORM, Allowance.of_each(1, 1800.0))
     assert workers._spare == []
 
 

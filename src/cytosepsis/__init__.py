@@ -12,13 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cytosepsis.analyses import Analyzed, analyze_results
-    from cytosepsis.calibration import (
-        BeadLevel,
-        BeadLimits,
-        BeadLot,
-        Calibration,
-        fit_calibration,
-    )
+    from cytosepsis.bead_fit import fit_calibration
+    from cytosepsis.calibration import BeadLevel, BeadLimits, BeadLot, Calibration
     from cytosepsis.compensation import Spillover, read_spillover_csv, spillover_of
     from cytosepsis.config import check_study, load_study
     from cytosepsis.counting import (
@@ -41,6 +36,7 @@ if TYPE_CHECKING:
     from cytosepsis.export import export_populations
     from cytosepsis.fcs import RawEvents, read_fcs, read_keywords
     from cytosepsis.fcs_write import write_fcs
+    from cytosepsis.file_results import SampleFailure, SampleResult
     from cytosepsis.flags import FLAGS, Flag
     from cytosepsis.gating.apply import Populations, gate
     from cytosepsis.gating.gatingml_export import write_gatingml
@@ -51,7 +47,7 @@ if TYPE_CHECKING:
     from cytosepsis.quality.report import QualityReport
     from cytosepsis.quality.settings import QualitySettings
     from cytosepsis.report.build import Report, write_report
-    from cytosepsis.sample import SampleFailure, SampleResult, analyze_sample
+    from cytosepsis.sample import analyze_sample
     from cytosepsis.simulate import SimulationSettings, simulate_study
     from cytosepsis.spillover_controls import (
         Control,
@@ -65,7 +61,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analyses": ("Analyzed", "analyze_results"),
-    "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration", "fit_calibration"),
+    "bead_fit": ("fit_calibration",),
+    "calibration": ("BeadLevel", "BeadLimits", "BeadLot", "Calibration"),
     "compensation": ("Spillover", "read_spillover_csv", "spillover_of"),
     "config": ("check_study", "load_study"),
     "counting": ("CellCount", "CountingLot", "count_with_beads", "count_with_blood_count"),

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosepsis.bead_peaks import Peak
+from cytosepsis.calibration import MIN_LEVELS
 
 Float = NDArray[np.float64]
 
 MAX_PEAKS = 14  # of more the smallest are left out: 14 choose 8 is 3 003 choices
-MIN_LEVELS = 3  # a line through two points always fits
 MIN_PARTIAL = 4  # levels without which a lot with missing levels is not matched at all
 
 CROOKED = 0.10  # decades of PE that a level may lie off the line before others are looked for

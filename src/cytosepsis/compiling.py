@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosepsis import kernels
 from cytosepsis.bead_peaks import find_peaks
 from cytosepsis.bead_scatter import single_beads
 from cytosepsis.fcs import read_fcs
@@ -22,8 +21,6 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.pictures import pictures_of
 from cytosepsis.quality.check import check_quality
-
-MESSAGE = "compiling the numerical kernels, once on this machine (about half a minute)"
 
 _PLAN = {
     "transforms": {"logicle": {"type": "logicle", "T": 262144, "W": 0.5, "M": 4.5, "A": 0.0}},
@@ -48,14 +45,16 @@ _PLAN = {
 }
 
 
-def is_compiled() -> bool:
-    """Whether everything that a study needs lies in the cache."""
-    return kernels.is_compiled(*kernels.STUDY)
+_LONG = 24_000  # events: files from 20 000 on are judged by other kernels than short ones
 
 
-def is_cached() -> bool:
-    """Whether what one process compiles is there for the next."""
-    return kernels.CACHE_FOLDER is not None
+def _long_file(path: Path) -> Path:
+    """A file with a clock whose signal leaves its level for a while."""
+    spread = np.random.default_rng(2).standard_normal((_LONG, 1))
+    signal = (5_000 + 500 * spread) * np.repeat([1.0, 3.0, 1.0], _LONG // 3)[:, None]
+    clock = np.arange(_LONG, dtype=np.float64)[:, None]
+    write_fcs(path, np.hstack([signal, clock]), pnn=("FL", "Time"), keywords={"$TIMESTEP": "0.001"})
+    return path
 
 
 def compile_kernels(_: object = None) -> None:
@@ -80,5 +79,6 @@ def compile_kernels(_: object = None) -> None:
         for picture in pictures:
             picture.canvas.density()
         check_quality(raw)
+        check_quality(read_fcs(_long_file(Path(folder) / "long.fcs")))
     single_beads(events[:, :2])
     find_peaks(events[:, 2])

@@ -12,22 +12,40 @@ from dataclasses import dataclass, replace
 
 from cytosepsis import cluster
 from cytosepsis.tasks import Order, Outcome, code_digest, error_of
-from cytosepsis.workers import Allowance, Pool, Reply
+from cytosepsis.workers import Allowance, Pool, Reply, function_of
 
+PERFORM = "cytosepsis.performer:perform"  # imported by the process that computes, and by no other
 # Reading the largest files takes seconds, over a slow share minutes: what takes longer hangs.
 FILE_TIMEOUT_SECONDS = 1800.0
+
+
+# Starting a worker takes as much processor time as reading this much: whole files of some ten
+# thousand events, or the bytes of long ones (docs/performance.md).
+FILES_OF_A_START = 60
+BYTES_OF_A_START = 500_000_000
+
+
+def workers_worth(sizes: Sequence[int], n_processors: int) -> int:
+    """How many workers finish files of so many bytes soonest, where nobody says how many.
+
+    While they start, the command itself works too: it reads the study and imports what makes the
+    tables. A worker on that last processor delays all others by its share of a start, and is only
+    worth it where there is more to do than that.
+    """
+    starts = len(sizes) / FILES_OF_A_START + sum(sizes) / BYTES_OF_A_START
+    return n_processors if starts > n_processors - 1 else max(1, n_processors - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """Where and under which conditions orders are carried out."""
 
-    target: str  # module:function, called with each order
-    perform: Callable[[Order], Outcome]  # the same, for this process
+    target: str = PERFORM  # module:function, called with each order
     workers: int = 1
     isolate: bool = True
     scheduler: str | None = None  # address of a Dask scheduler
     timeout_seconds: float | None = FILE_TIMEOUT_SECONDS  # per file; not in this process
+    memory_shares: int | None = None  # of the machine's memory, one for a worker; None: workers
 
     @property
     def is_elsewhere(self) -> bool:
@@ -61,9 +79,10 @@ class Engine:
                 yield last
 
     def _here(self, orders: Sequence[Order]) -> Iterator[Reply]:
+        perform = function_of(self.target)
         for index, order in enumerate(orders):
             started = time.monotonic()
-            value = self.perform(order)
+            value = perform(order)
             yield Reply(index, value, seconds=time.monotonic() - started)
 
     def _away(self, orders: Sequence[Order], *, alone: bool = False) -> Iterator[Reply | None]:
@@ -73,7 +92,8 @@ class Engine:
             yield from cluster.replies(self.scheduler, work, orders)
             return
         workers = 1 if alone else self.workers
-        allowance = Allowance.of_each(workers, self.timeout_seconds)
+        shares = 1 if alone else self.memory_shares or workers
+        allowance = Allowance.of_each(shares, self.timeout_seconds)
         with Pool(self.target, workers, allowance=allowance) as pool:
             yield from pool.replies(orders)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from cytosepsis.errors import FcsError
 from cytosepsis.fcs_layout import Field, Layout
-from cytosepsis.kernels.decode import unpack_bits
 
 TEXT_PIECE = 1 << 20  # bytes of free text that are taken apart at once
 LONGEST_NUMBER = 400  # characters; a float64 in full has some 330
@@ -27,6 +26,9 @@ def decode_rows(raw: NDArray[np.uint8], layout: Layout, out: NDArray[np.float64]
         if field.kind == "A":
             out[:, column] = _text_numbers(raw, field, layout, len(out))
         elif native is None:
+            # Here, not above: whoever reads keywords alone needs no compiler.
+            from cytosepsis.kernels.decode import unpack_bits  # noqa: PLC0415
+
             unpack_bits(
                 raw,
                 layout.row_bits,

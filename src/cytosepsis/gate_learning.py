@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytosepsis.errors import GatingError
+from cytosepsis.file_results import SampleResult
+from cytosepsis.file_stamps import file_digest
 from cytosepsis.gating.batch import ENDING, FEWEST, batch_text, learn
 from cytosepsis.gating.finding import GateFinding
 from cytosepsis.protocol import Study
-from cytosepsis.sample import SampleResult, analyze_sample, file_digest
+from cytosepsis.sample import analyze_sample
 
 
 @dataclass(frozen=True, slots=True)

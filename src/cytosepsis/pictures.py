@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cytosepsis.bead_scatter import scatter_columns, single_beads
+from cytosepsis.canvas import Canvas, Scale
 from cytosepsis.compensation import Spillover, spillover_of
-from cytosepsis.densities import Canvas, Density, Outline, Scale
+from cytosepsis.densities import Density, Outline
 from cytosepsis.fcs import RawEvents
 from cytosepsis.gating.apply import Picture
 from cytosepsis.gating.lowering import Measure

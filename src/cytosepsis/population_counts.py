@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cytosepsis.gating.apply import Populations
 from cytosepsis.gating.finding import GateFinding
 from cytosepsis.gating.plan import ROOT, Boolean, GatingPlan, path_of
+
+if TYPE_CHECKING:
+    from cytosepsis.gating.apply import Populations
 
 # What a population's gate is called where it is neither `ok` nor as a data-driven gate was found.
 EMPTY, FULL, NO_PARENT, GIVEN = "empty", "full", "no_parent", "given"

@@ -16,7 +16,7 @@ from cytosepsis.analysis_plan import Analyses
 from cytosepsis.calibration import BeadLimits, BeadLot
 from cytosepsis.cohort_rules import CohortRules
 from cytosepsis.counting import CountingLot
-from cytosepsis.gating.adaptive import GivenGate
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.quality.settings import QualitySettings
 from cytosepsis.roots import Root
 from cytosepsis.trajectory_rules import EndotypeRules, TrajectoryRules

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from cytosepsis.codec import DecodeError, decode
 from cytosepsis.errors import StoreError
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.file_stamps import file_digest
 from cytosepsis.journal import Entry, Journal, Key, Stamp
-from cytosepsis.sample import (
-    BeadRunResult,
-    SampleFailure,
-    SampleOutcome,
-    SampleResult,
-    file_digest,
-)
 from cytosepsis.tasks import Digest, Outcome, Work
 
 if TYPE_CHECKING:

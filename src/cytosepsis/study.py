@@ -12,19 +12,22 @@ import platform
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from cytosepsis import compiling
+from cytosepsis import kernel_cache
 from cytosepsis.codec import encode
-from cytosepsis.engines import FILE_TIMEOUT_SECONDS, Engine
+from cytosepsis.engines import FILE_TIMEOUT_SECONDS, PERFORM, Engine, workers_worth
 from cytosepsis.errors import CytosepsisError
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
+from cytosepsis.file_stamps import file_digest
 from cytosepsis.journal import Entry, Key, Stamp
 from cytosepsis.reuse import JournalTables, Judge, Reason, key_of, stamp_of
-from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult, file_digest
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
@@ -37,17 +40,15 @@ from cytosepsis.tasks import (
     failure,
     is_settled,
     orders_of,
-    perform,
     sources_of,
     versions,
     works_of,
 )
-from cytosepsis.workers import Pool, Reply, frames
+from cytosepsis.workers import Pool, Reply, frames, function_of, processors
 
 if TYPE_CHECKING:
     from cytosepsis.protocol import Override, Study
 
-_TARGET = "cytosepsis.tasks:perform"
 _COMPILER = "cytosepsis.compiling:compile_kernels"
 
 
@@ -75,7 +76,7 @@ def run_study(
     study: Study,
     out: str | os.PathLike[str],
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     digest: Digest = "sha256",
     plots: bool = True,
     scheduler: str | None = None,
@@ -95,7 +96,7 @@ def run_study(
         The results folder: new, empty, or of an earlier run of the same study.
     workers
         1: in this process. More: isolated processes that neither fork nor import the caller's
-        `__main__`.
+        `__main__`. None: as many as finish soonest, one or one less per processor.
     digest
         "sha256" of every file stands in the tables and tells whether it changed; "stat" trusts
         size and time, and the column is null.
@@ -127,7 +128,7 @@ def run_study(
         The folder is another study's, in use, or cannot be written.
 
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise CytosepsisError(f"workers is {workers}; at least 1 is needed.", code="workers")
     if digest not in get_args(Digest):
         raise CytosepsisError(f"digest is {digest!r}; 'sha256' or 'stat' is meant.", code="digest")
@@ -140,8 +141,10 @@ def run_study(
     with Store(out, identity, fresh=fresh, log_level=log_level) as store:
         run = _Run(store, study, digest, progress, plots=plots)
         run.reuse()
-        isolated = workers > 1 if isolate is None else isolate
-        engine = Engine(_TARGET, perform, workers, isolated, scheduler, file_timeout_seconds)
+        isolated = workers != 1 if isolate is None else isolate
+        most = workers or processors()
+        n_workers = workers or run.workers_worth(most)
+        engine = Engine(PERFORM, n_workers, isolated, scheduler, file_timeout_seconds, most)
         if scheduler is None:
             run.compile(isolate=isolated)
         run.compute(engine)
@@ -149,7 +152,7 @@ def run_study(
         tables = JournalTables(study, store.journal, run.works, plots=plots)
         store.write_tables(tables.parts())
         store.journal.keep_only(key_of(work) for work in run.works)
-        return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=workers))
+        return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=n_workers))
 
 
 class _Run:
@@ -199,10 +202,16 @@ class _Run:
         self._advance(replace(self._state, n_reused=n_reused, n_done=n_reused, n_bytes=n_bytes))
         self._log("begin", n_files=len(self.works), n_reused=n_reused, reasons=self._counts())
 
+    def workers_worth(self, n_processors: int) -> int:
+        """How many workers finish what is to do soonest."""
+        return workers_worth([self._size(work) for work in self._todo], n_processors)
+
     def compile(self, *, isolate: bool) -> None:
         """Compile the kernels once before the work is handed out, where no earlier run did."""
         # What cannot be cached is compiled by each process for itself.
-        if not self._todo or compiling.is_compiled() or (isolate and not compiling.is_cached()):
+        if not self._todo or kernel_cache.is_compiled():
+            return
+        if isolate and not kernel_cache.is_cached():
             return
         started = time.monotonic()
         self._advance(replace(self._state, compiling=True))
@@ -212,27 +221,27 @@ class _Run:
                 for _ in pool.replies([None]):
                     self._store.journal.commit_if_due()
         else:
-            compiling.compile_kernels()
+            function_of(_COMPILER)(None)
         self._compile_seconds = time.monotonic() - started
         self._log("compiled", seconds=round(self._compile_seconds, 3))
         self._advance(replace(self._state, compiling=False))
 
     def compute(self, engine: Engine) -> None:
         """Perform what is to do; each outcome is in the journal as soon as it comes."""
-        if engine.is_elsewhere:  # this process waits meanwhile
-            threading.Thread(target=_import_tables).start()
         roots = () if engine.scheduler is None else self._folders
         orders = orders_of(
             self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
         )
-        for reply in engine.replies(orders, self._log_trouble):
-            if reply is None:
-                self._store.journal.commit_if_due()
-                self._advance()
-                continue
-            work = self._todo[reply.index]
-            outcome = _death(work, reply, engine) if reply.died else reply.value
-            self._keep(work, outcome, reply.seconds)
+        # This process waits meanwhile.
+        with _tables_imported() if engine.is_elsewhere else nullcontext():
+            for reply in engine.replies(orders, self._log_trouble):
+                if reply is None:
+                    self._store.journal.commit_if_due()
+                    self._advance()
+                    continue
+                work = self._todo[reply.index]
+                outcome = _death(work, reply, engine) if reply.died else reply.value
+                self._keep(work, outcome, reply.seconds)
 
     def record(
         self,
@@ -343,9 +352,15 @@ class _Run:
         self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
 
 
-def _import_tables() -> None:
-    """Import what makes the tables: polars and scipy take half a second."""
-    import cytosepsis.tables  # noqa: F401, PLC0415
+@contextmanager
+def _tables_imported() -> Iterator[None]:
+    """Import what makes the tables beside other work: polars takes a quarter of a second."""
+    thread = threading.Thread(target=import_module, args=("cytosepsis.tables",))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # a process that ends under an import complains
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:

@@ -1,7 +1,6 @@
 """The units of work of a study, and what tells whether an earlier outcome of one still holds.
 
-A unit is one file: a sample under its assay, or a bead acquisition. `perform` does one and always
-returns an outcome; it is called in this process, in worker processes or on other machines alike.
+A unit is one file: a sample under its assay, or a bead acquisition. `performer` does it.
 """
 
 from __future__ import annotations
@@ -17,18 +16,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from cytosepsis.bead_runs import BeadTask, analyze_beads, bead_tasks
+from cytosepsis.bead_tasks import BeadTask, bead_tasks
 from cytosepsis.codec import encode
-from cytosepsis.gating.adaptive import GivenGate, given_gate
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome
+from cytosepsis.file_stamps import file_digest, file_stamp
+from cytosepsis.gating.given import GivenGate, given_gate
 from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Limits, Sample, Study
-from cytosepsis.roots import Root, RootsError, machine_table, path_here
-from cytosepsis.sample import (
-    BeadRunResult,
-    SampleFailure,
-    SampleOutcome,
-    analyze_sample,
-    file_digest,
-)
+from cytosepsis.roots import Root
 
 Digest = Literal["sha256", "stat"]
 Outcome = SampleOutcome | BeadRunResult
@@ -69,6 +63,7 @@ _NOT_COMPUTING = frozenset(
         "lock",
         "own_process",
         "panels",
+        "performer",
         "quantify",
         "report",
         "reuse",
@@ -88,7 +83,7 @@ _NOT_COMPUTING = frozenset(
         "workers",
     ]
 )
-_FILE_WORDS = frozenset({"file", "none"})  # of `compensation`, that are no path
+FILE_WORDS = frozenset({"file", "none"})  # of `compensation`, that are no path
 LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "flowkit", "flowio")
 
 
@@ -137,38 +132,6 @@ def orders_of(
 def works_of(study: Study) -> tuple[Work, ...]:
     """Every unit of work of a study: samples in the sheet's order, then bead acquisitions."""
     return (*_sample_works(study), *_bead_works(study))
-
-
-def perform(order: Order) -> Outcome:
-    """Do one unit of work; whatever is wrong with the file is in the outcome."""
-    try:
-        task = _task_here(order)
-    except RootsError as error:
-        return failure(order.task, code=error.code, message=error.message)
-    path = _file_of(task)
-    before = _stamp(path)
-    match task:
-        case SampleTask(sample, assay, aids):
-            options = {"digest": order.digest, "plots": order.plots}
-            outcome: Outcome = analyze_sample(sample, assay, aids, **options)
-        case beads:
-            outcome = analyze_beads(beads, digest=order.digest, plots=order.plots)
-    if _stamp(path) != before:
-        return failure(
-            order.task,
-            code="changed_while_read",
-            message="The file changed while it was read. Is it still being written or copied? Run "
-            "the study again when it is whole.",
-        )
-    # Looked at after the work, so that whatever plan was read is the one that is named.
-    if isinstance(task, SampleTask) and order.content not in {"", _contents(task.assay)}:
-        return failure(
-            order.task,
-            code="study_changed",
-            message=f"The plan or matrix of assay {task.assay.name!r} is not what it was when the "
-            "run began: it was edited, or another machine has another copy. Run the study again.",
-        )
-    return outcome
 
 
 def failure(task: Task, *, code: str, message: str, unforeseen: bool = False) -> Outcome:
@@ -231,7 +194,7 @@ def sources_of(assay: Assay) -> dict[str, str]:
     matrix = assay.compensation
     return {
         "gating": _content(assay.gating).partition(".")[0],
-        "compensation": matrix if matrix in _FILE_WORDS else _content(matrix).partition(".")[0],
+        "compensation": matrix if matrix in FILE_WORDS else _content(matrix).partition(".")[0],
     }
 
 
@@ -257,7 +220,7 @@ def versions() -> dict[str, str]:
 
 def _sample_works(study: Study) -> Iterator[Work]:
     assays = {assay.name: _measuring(assay) for assay in study.assays}
-    contents = {name: _contents(assay) for name, assay in assays.items()}
+    contents = {name: contents_of(assay) for name, assay in assays.items()}
     parts = {name: _assay_part(assay) for name, assay in assays.items()}
     controls = _controls(study)
     given = _given(study)
@@ -344,21 +307,21 @@ def _assay_part(assay: Assay) -> str:
     named = replace(
         assay,
         gating=_content(assay.gating),
-        compensation=matrix if matrix in _FILE_WORDS else _content(matrix),
+        compensation=matrix if matrix in FILE_WORDS else _content(matrix),
     )
     return _digest(encode(named))
 
 
-def _contents(assay: Assay) -> str:
+def contents_of(assay: Assay) -> str:
     """Digest of what the plan and the matrix of an assay say, wherever they lie."""
     matrix = assay.compensation
-    return _digest(_content(assay.gating), matrix if matrix in _FILE_WORDS else _content(matrix))
+    return _digest(_content(assay.gating), matrix if matrix in FILE_WORDS else _content(matrix))
 
 
 def _content(path: str) -> str:
     """What a plan or matrix is, wherever it lies: the ending tells the format."""
     suffix = Path(path).suffix.lower()
-    stamp = _stamp(path)
+    stamp = file_stamp(path)
     try:
         return f"{_digest_at(path, stamp)}{suffix}{_content_of_batch(path)}"
     except OSError:
@@ -375,7 +338,7 @@ def _content_of_batch(path: str) -> str:
         return ""
     reference = str(Path(path).parent / named.group(1))
     try:
-        return f"+{_digest_at(reference, _stamp(reference))}"
+        return f"+{_digest_at(reference, file_stamp(reference))}"
     except OSError:
         return "+unreadable"
 
@@ -384,47 +347,6 @@ def _content_of_batch(path: str) -> str:
 def _digest_at(path: str, _seen: tuple[int, ...] | None) -> str:
     """Digest of a file, taken once as long as its size and times stay."""
     return file_digest(path)
-
-
-def _file_of(task: Task) -> str:
-    return task.sample.path if isinstance(task, SampleTask) else task.bead_run.path
-
-
-def _stamp(path: str) -> tuple[int, ...] | None:
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _task_here(order: Order) -> Task:
-    """The task with its paths as they are on this machine."""
-    if not order.roots:
-        return order.task
-    table = machine_table()
-
-    def here(path: str) -> str:
-        return path_here(path, order.roots, table)
-
-    match order.task:
-        case SampleTask(sample, assay, aids):
-            matrix = assay.compensation
-            return SampleTask(
-                replace(sample, path=here(sample.path)),
-                replace(
-                    assay,
-                    gating=here(assay.gating),
-                    compensation=matrix if matrix in _FILE_WORDS else here(matrix),
-                ),
-                replace(
-                    aids,
-                    controls=tuple(replace(c, path=here(c.path)) for c in aids.controls),
-                ),
-            )
-        case beads:
-            run = beads.bead_run
-            return replace(beads, bead_run=replace(run, path=here(run.path)))
 
 
 def _digest(*texts: str) -> str:

@@ -21,12 +21,11 @@ from cytosepsis.protocol import Study
 from cytosepsis.reuse import JournalTables, key_of
 from cytosepsis.store import JOURNAL, open_results
 from cytosepsis.table_files import SUFFIXES, table_bytes, write_tables
-from cytosepsis.tasks import Order, Work, code_digest, perform, works_of
+from cytosepsis.tasks import Order, Work, code_digest, works_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-_TARGET = "cytosepsis.tasks:perform"
 _CHANGED = "is not what the journal and the study give"
 
 
@@ -80,7 +79,7 @@ def verify_results(
     run = open_results(folder).run
     works = works_of(study)
     chosen = _chosen(works, fraction, seed)
-    engine = Engine(_TARGET, perform, workers, isolate=workers > 1)
+    engine = Engine(workers=workers, isolate=workers > 1)
     with Journal(Path(folder) / JOURNAL, writes=False) as journal:
         differences = [
             *_of_records(journal, chosen, engine),

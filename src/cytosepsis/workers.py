@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Self
@@ -119,6 +119,13 @@ def _limits_of_group(root: Path, membership: Path) -> Iterator[Path]:
     for around in folder.parents:
         if around.is_relative_to(root):
             yield around / "memory.max"
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Pool:
@@ -379,13 +386,19 @@ def serve(target: str, memory_bytes: int = 0) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    module, _, name = target.partition(":")
-    perform = getattr(importlib.import_module(module), name)
+    perform = function_of(target)
     inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks, inbox), daemon=True).start()
     _send(replies, _READY)
     while True:
         _send(replies, perform(inbox.get()))
+
+
+def function_of(target: str) -> Callable[[Any], Any]:
+    """Import the function that a target `module:function` names."""
+    module, _, name = target.partition(":")
+    found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _limit_memory(n_bytes: int) -> None:

@@ -11,18 +11,8 @@ from cytosepsis import transforms
 from cytosepsis.errors import GatingError
 from cytosepsis.gating import carry
 from cytosepsis.kernels import transforms as kt
-from cytosepsis.transforms import (
-    Asinh,
-    Biex,
-    Hyperlog,
-    Linear,
-    Log,
-    Logicle,
-    OffsetLog,
-    apply,
-    arrays,
-    inverse,
-)
+from cytosepsis.transform_values import apply, arrays, inverse
+from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, OffsetLog
 from effort import COMPILED, examples
 from plan_files import real_file
 from random_plans import ANY_TRANSFORM, TRANSFORMS, scale_of, shifted

@@ -31,7 +31,8 @@ from cytosepsis.gating.row_form import row_form
 from cytosepsis.kernels import transforms as kt
 from cytosepsis.kernels import walk
 from cytosepsis.kernels.program import unpack
-from cytosepsis.transforms import Linear, Log, Logicle, arrays
+from cytosepsis.transform_values import arrays
+from cytosepsis.transforms import Linear, Log, Logicle
 from effort import COMPILED, examples
 from events import raw_of
 from random_plans import CHANNELS, FLUORESCENCE, many_rows, plans, rows_for, spillover

@@ -16,6 +16,7 @@ import polars as pl
 
 from cytosepsis.analysis.charted import bead_lines
 from cytosepsis.protocol import ChartSettings
+from cytosepsis.quantiles import student_quantile
 
 _COLUMNS = {
     "old_run": pl.String,
@@ -99,9 +100,7 @@ def _bridge(
     }
     if n < max(2, settings.bridge_samples):
         return row
-    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
-    half = float(stdtrit(n - 1, 0.975)) * float(moved.std(ddof=1)) / math.sqrt(n)
+    half = student_quantile(n - 1, 0.975) * float(moved.std(ddof=1)) / math.sqrt(n)
     low, high = 10 ** (moved.mean() - half) - 1, 10 ** (moved.mean() + half) - 1
     limit = settings.bridge_bias
     verdict = "undecided"

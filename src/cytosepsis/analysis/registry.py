@@ -3,6 +3,7 @@
 A new analysis is one module with its function, one with its declared tables, and one entry here;
 its documentation, its files and the checks on them follow.
 """
+# ruff: noqa: PLC0415 - statistics bring scipy: imported by the analyses that compute with them
 
 from __future__ import annotations
 
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from cytosepsis.analysis import biomarker_tables, candidate_tables, exvivo_tables
-from cytosepsis.analysis.biomarkers import biomarker_frames
 from cytosepsis.analysis.candidates import candidate_frames
 from cytosepsis.analysis.chart_tables import TABLES as CHART_TABLES
 from cytosepsis.analysis.cohort import analyze_cohort
@@ -21,7 +21,6 @@ from cytosepsis.analysis.control_charts import charts_frames
 from cytosepsis.analysis.endotype_tables import ENDOTYPE_CODES
 from cytosepsis.analysis.endotype_tables import TABLES as ENDOTYPE_TABLES
 from cytosepsis.analysis.endotypes import analyze_endotypes
-from cytosepsis.analysis.exvivo import exvivo_frames
 from cytosepsis.analysis.trajectories import analyze_trajectories
 from cytosepsis.analysis.trajectory_tables import TRAJECTORIES, TRAJECTORY_CODES
 from cytosepsis.analysis.troubles import TROUBLE_CODES
@@ -44,6 +43,18 @@ class Analysis:
     compute: Callable[[Study, Frames], Frames]
     codes: Mapping[str, str] = field(default_factory=dict)  # codes in its tables → meaning
     libraries: tuple[str, ...] = ()  # beyond Polars: what it computes with
+
+
+def _biomarkers(study: Study, frames: Frames) -> Frames:
+    from cytosepsis.analysis.biomarkers import biomarker_frames
+
+    return biomarker_frames(study, frames)
+
+
+def _exvivo(study: Study, frames: Frames) -> Frames:
+    from cytosepsis.analysis.exvivo import exvivo_frames
+
+    return exvivo_frames(study, frames)
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -79,7 +90,7 @@ ANALYSES: dict[str, Analysis] = {
             purpose="Which marker at which time tells of which outcome.",
             tables=biomarker_tables.TABLES,
             reads=("samples", "patients", "marker_values", "cohort", "visits"),
-            compute=biomarker_frames,
+            compute=_biomarkers,
             codes=biomarker_tables.CODES,
             libraries=("statsmodels",),
         ),
@@ -96,7 +107,7 @@ ANALYSES: dict[str, Analysis] = {
             purpose="Whether a drug brings the cells back: wells with their own controls.",
             tables=exvivo_tables.TABLES,
             reads=("samples", "populations", "intensities", "abc"),
-            compute=exvivo_frames,
+            compute=_exvivo,
             codes=exvivo_tables.CODES,
             libraries=("statsmodels",),
         ),

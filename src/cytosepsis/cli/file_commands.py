@@ -116,7 +116,8 @@ def calibrate(
 ) -> None:
     """Find the levels of a bead file, fit the line and judge it."""
     with command():
-        from cytosepsis.calibration import BeadLot, fit_calibration
+        from cytosepsis.bead_fit import fit_calibration
+        from cytosepsis.calibration import BeadLot
         from cytosepsis.fcs import read_fcs
 
         levels = BeadLot("given by --lot", _molecules(lot))
@@ -138,10 +139,10 @@ def calibrate(
 
 def _note_compiling(what: Literal["gate", "calibrate"]) -> None:
     """Say that the first use on a machine takes its time."""
-    from cytosepsis import kernels
+    from cytosepsis import kernel_cache
     from cytosepsis.cli.progress import say_compiling
 
-    if not kernels.is_compiled(kernels.WALK if what == "gate" else kernels.DENSITY):
+    if not kernel_cache.is_compiled(kernel_cache.WALK if what == "gate" else kernel_cache.DENSITY):
         say_compiling()
 
 

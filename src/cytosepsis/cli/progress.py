@@ -104,7 +104,7 @@ def say_compiling() -> None:
 
 
 def _sentence() -> str:
-    from cytosepsis.compiling import MESSAGE
+    from cytosepsis.kernel_cache import MESSAGE
 
     return f"{MESSAGE} ..."
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cytosepsis.cli.terminal import command, processors, safe
+from cytosepsis.cli.terminal import command, safe
 
 
 def report(
@@ -34,6 +34,7 @@ def report(
     with command():
         from cytosepsis.cli.progress import counted
         from cytosepsis.report.build import write_report
+        from cytosepsis.workers import processors
 
         with counted("pages drawn") as progress:
             done = write_report(

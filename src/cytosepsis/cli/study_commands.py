@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +16,6 @@ from cytosepsis.cli.terminal import (
     EXIT_UNFORESEEN,
     Format,
     command,
-    processors,
     safe,
     say,
     write_json,
@@ -32,7 +31,11 @@ def run(
     out: Annotated[Path, typer.Option(help="Results folder.", show_default=False)],
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Worker processes; default: one per processor."),
+        typer.Option(
+            min=1,
+            help="Worker processes; default: one per processor, one less where there is little "
+            "to read.",
+        ),
     ] = None,
     digest: Annotated[
         Literal["sha256", "stat"],
@@ -57,9 +60,9 @@ def run(
     ] = False,
 ) -> None:
     """Measure every file of a study and write the tables; continue where an earlier run stopped."""
-    n_workers, timeout = workers or processors(), file_timeout or None
+    timeout = file_timeout or None
     is_first = scheduler is None and (fresh or not (out / "journal.sqlite").exists())
-    with command(resumable=True), _workers_ahead(n_workers if is_first else 0, timeout):
+    with command(resumable=True), _workers_ahead(workers, timeout) if is_first else nullcontext():
         from cytosepsis.config import load_study
         from cytosepsis.study import run_study
 
@@ -69,7 +72,7 @@ def run(
             results = run_study(
                 loaded,
                 out,
-                workers=n_workers,
+                workers=workers,
                 digest=digest,
                 plots=plots,
                 fresh=fresh,
@@ -89,13 +92,14 @@ def run(
         raise typer.Exit(EXIT_FILES_FAILED)
 
 
-def _workers_ahead(n_workers: int, timeout: float | None) -> AbstractContextManager[None]:
+def _workers_ahead(workers: int | None, timeout: float | None) -> AbstractContextManager[None]:
     """Processes for a run that import while this one does; a run to continue may need none."""
-    from cytosepsis.workers import Allowance, started_ahead
+    from cytosepsis.engines import PERFORM, workers_worth
+    from cytosepsis.workers import Allowance, processors, started_ahead
 
-    return started_ahead(
-        "cytosepsis.tasks:perform", n_workers, Allowance.of_each(max(n_workers, 1), timeout)
-    )
+    most = workers or processors()
+    n_ahead = workers or workers_worth((), most)  # another one once it is known what there is
+    return started_ahead(PERFORM, n_ahead, Allowance.of_each(most, timeout))
 
 
 def check(

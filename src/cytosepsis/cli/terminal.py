@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,13 +70,6 @@ def command(*, resumable: bool = False) -> Iterator[None]:
 def say(text: str) -> None:
     """Write a message for the person, on stderr."""
     typer.echo(safe(text), err=True)
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def roles_of(pairs: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cytosepsis.errors import GatingError
 from cytosepsis.gating.batch import Batch, shrunk
 from cytosepsis.gating.clusters import find_cluster, find_densest
 from cytosepsis.gating.finding import USABLE, Found, GateFinding, Standing, cut_of
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import (
     Boolean,
@@ -31,7 +32,7 @@ from cytosepsis.gating.plan import (
     axes_of,
     path_of,
 )
-from cytosepsis.gating.region import Bounds, Outline, Oval, Region, read_region, region_faults
+from cytosepsis.gating.region import Bounds, Outline, Oval, Region, region_faults
 from cytosepsis.gating.singlets import singlet_band
 from cytosepsis.gating.valleys import (
     Cut,
@@ -51,23 +52,6 @@ class Events(Protocol):
     def __call__(self, plan: GatingPlan, measures: Sequence[Measure]) -> Mapping[Measure, Floats]:
         """Return the values of each measure."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class GivenGate:
-    """Where a reviewer puts one gate of one sample, fixed or data-driven."""
-
-    path: str  # full path, or a name that is unique in the plan
-    region: Region
-
-
-def given_gate(parameters: Mapping[str, str | None]) -> GivenGate:
-    """A reviewer's gate from the parameters of an override: `gate` and `region`, as text."""
-    missing = [key for key in ("gate", "region") if not parameters.get(key)]
-    if missing:
-        raise GatingError(f"a gate is given without its {' and '.join(missing)}", step="gating")
-    region = read_region(str(parameters["region"]))
-    return GivenGate(str(parameters["gate"]), region)
 
 
 @dataclass(frozen=True, slots=True)

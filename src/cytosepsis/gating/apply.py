@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosepsis.canvas import Canvas
 from cytosepsis.compensation import Spillover, spillover_of
-from cytosepsis.densities import Canvas
 from cytosepsis.errors import GatingError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.adaptive import GivenGate, Resolved, resolve
+from cytosepsis.gating.adaptive import Resolved, resolve
+from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.looking import LookedAt
 from cytosepsis.gating.lowering import Lowered, Measure, asked_of, compensations, lower_plan
 from cytosepsis.gating.mixing import unmixed_names
@@ -30,7 +31,7 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.kernels.program import Ints, Output, space_for
 from cytosepsis.kernels.walk import walk
 from cytosepsis.panel import resolve as resolve_names
-from cytosepsis.transforms import apply
+from cytosepsis.transform_values import apply
 
 
 @dataclass(frozen=True, slots=True)

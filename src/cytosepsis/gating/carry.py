@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from cytosepsis.kernels import transforms as kt
-from cytosepsis.transforms import Transform, arrays
+from cytosepsis.transform_values import arrays
+from cytosepsis.transforms import Transform
 
 _ULPS = 64
 _ROUNDING = 256 * 2.0**-52

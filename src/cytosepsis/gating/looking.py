@@ -21,7 +21,7 @@ from cytosepsis.gating.plan import (
     path_of,
 )
 from cytosepsis.kernels.regions import empty_expansion, in_polygon
-from cytosepsis.transforms import apply
+from cytosepsis.transform_values import apply
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

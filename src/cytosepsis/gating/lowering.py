@@ -43,7 +43,8 @@ from cytosepsis.kernels.program import (
     Program,
     pack,
 )
-from cytosepsis.transforms import Transform, lower
+from cytosepsis.transform_values import lower
+from cytosepsis.transforms import Transform
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cytosepsis.calibration import Calibration
+from cytosepsis.file_results import Quantified, SampleResult
 from cytosepsis.flags import Status, status_of
 from cytosepsis.protocol import Limits, Sample, Study, hours_between
 from cytosepsis.quantify.beads import BeadRack, choose_beads
-from cytosepsis.sample import Quantified, SampleResult
 
 NOT_FOUND = "gate_not_found"
 

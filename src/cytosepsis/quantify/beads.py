@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cytosepsis.calibration import Calibration
+from cytosepsis.file_results import BeadRunResult, Quantified, SampleResult
 from cytosepsis.protocol import Sample, Study, instant
-from cytosepsis.sample import BeadRunResult, Quantified, SampleResult
 
 
 @dataclass(frozen=True, slots=True)

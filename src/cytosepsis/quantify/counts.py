@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cytosepsis.counting import CellCount, CountingLot, count_with_beads, count_with_blood_count
+from cytosepsis.file_results import SampleResult
 from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import CountingSettings, Sample, Study, instant
-from cytosepsis.sample import SampleResult
 
 _Washing = Literal["washed", "unwashed", "unknown"]
 # Parts of how laboratories write the lysis method, in letters only.

@@ -10,18 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cytosepsis.transforms import (
-    Asinh,
-    Biex,
-    Hyperlog,
-    Linear,
-    Log,
-    Logicle,
-    OffsetLog,
-    Transform,
-    apply,
-    inverse,
-)
+from cytosepsis.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, OffsetLog, Transform
 
 _TRANSFORMS: dict[str, type[Transform]] = {
     kind.__name__.lower(): kind for kind in (Linear, Log, Asinh, Logicle, Hyperlog, Biex, OffsetLog)
@@ -61,7 +50,7 @@ class PlotAxis:
         if self.scale == "log10":
             found = math.log10(value) if value > 0 else math.nan
         else:
-            found = float(apply(self.transform, np.array([value]))[0])
+            found = value if self.transform is None else _at(self.transform, value)
         return found if self.low <= found <= self.high else None
 
 
@@ -191,6 +180,8 @@ def _powers(axis: PlotAxis) -> Ticks:
 
 def _is_reached(transform: Transform, value: float, place: float) -> bool:
     """Whether a place stands for a value: FlowJo's scale shows all beyond its ends at the ends."""
+    from cytosepsis.transform_values import inverse  # noqa: PLC0415  (brings the compiler)
+
     back = float(inverse(transform, np.array([place]))[0])
     return abs(back - value) <= 0.01 * abs(value) + 1e-6
 
@@ -205,4 +196,6 @@ def _thinned(minor: list[float], span: float) -> tuple[float, ...]:
 
 
 def _at(transform: Transform, value: float) -> float:
+    from cytosepsis.transform_values import apply  # noqa: PLC0415  (brings the compiler)
+
     return float(apply(transform, np.array([value]))[0])

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from cytosepsis.file_results import BeadRunResult, SampleOutcome
 from cytosepsis.protocol import Study
-from cytosepsis.sample import BeadRunResult, SampleOutcome
 from cytosepsis.tables.describe import flags_markdown, tables_markdown
 from cytosepsis.tables.gathering import Gathering
 from cytosepsis.tables.schemas import TABLES, Column, Table

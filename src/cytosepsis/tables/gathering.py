@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from cytosepsis.file_results import BeadRunResult, SampleOutcome
 from cytosepsis.protocol import Study
-from cytosepsis.sample import BeadRunResult, SampleOutcome
 from cytosepsis.tables.counts import counts_frame
 from cytosepsis.tables.overrides import overrides_frame
 from cytosepsis.tables.patients import (

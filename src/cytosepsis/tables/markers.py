@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from cytosepsis.counting import PER_UL
 from cytosepsis.errors import Problem, StudyError
+from cytosepsis.file_results import SampleResult
 from cytosepsis.population_counts import PopulationCount
 from cytosepsis.protocol import Marker, Measurement, Sample, Study, instant
-from cytosepsis.sample import SampleResult
 from cytosepsis.tables.blood_counts import EX_VIVO
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.timepoints import Moment, Placement

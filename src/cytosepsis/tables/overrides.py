@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from cytosepsis.file_results import BeadRunResult
 from cytosepsis.protocol import Override, Study
 from cytosepsis.quantify import AbcResult, BeadRack, quantify, rack_beads
-from cytosepsis.sample import BeadRunResult
 from cytosepsis.tables.columns import frame
 from cytosepsis.tables.quality_schemas import OVERRIDES
 from cytosepsis.tables.readings import Reading

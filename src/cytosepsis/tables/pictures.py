@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from cytosepsis.densities import Density, DensityAxis, Outline
+from cytosepsis.file_results import BeadRunResult, SampleOutcome, SampleResult
 from cytosepsis.protocol import Study
-from cytosepsis.sample import BeadRunResult, SampleOutcome, SampleResult
 from cytosepsis.tables.samples import in_sheet_order
 from cytosepsis.tables.schemas import DENSITIES, frame
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
 from cytosepsis.flags import Status, status_of, worst
 from cytosepsis.protocol import Sample, Study
 from cytosepsis.quantify import (
@@ -18,7 +19,6 @@ from cytosepsis.quantify import (
     rack_beads,
     review_of,
 )
-from cytosepsis.sample import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
 from cytosepsis.tables.blood_counts import BloodCounts
 from cytosepsis.tables.timepoints import Moment, Placement, place
 

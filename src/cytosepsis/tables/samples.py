@@ -9,11 +9,11 @@ from datetime import datetime
 import polars as pl
 
 from cytosepsis import flags
+from cytosepsis.file_results import BeadRunResult
 from cytosepsis.gating.finding import cut_of
 from cytosepsis.gating.region import region_text
 from cytosepsis.protocol import Study, instant
 from cytosepsis.quantify import review_of
-from cytosepsis.sample import BeadRunResult
 from cytosepsis.tables.readings import Reading
 from cytosepsis.tables.schemas import (
     ABC,
