@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from cytosepsis import study, workers
+from cytosepsis import engines, workers
 from cytosepsis.cli.study_commands import _workers_ahead
 from cytosepsis.workers import (
     Allowance,
@@ -82,10 +82,15 @@ def test_workers_started_ahead_are_taken_by_a_pool_that_asks_for_the_same(
             os.kill(pid, 0)
 
 
-def test_a_run_starts_its_workers_ahead_for_what_it_will_ask() -> None:
-    with _workers_ahead(1, 1800.0):
+@pytest.mark.parametrize("named", [1, None])
+def test_a_run_starts_its_workers_ahead_for_what_it_will_ask(
+    monkeypatch: pytest.MonkeyPatch, named: int | None
+) -> None:
+    monkeypatch.setattr("cytosepsis.workers.processors", lambda: 2)
+    with _workers_ahead(named, 1800.0):
         (spare,) = workers._spare
-        assert spare.serves(study.PERFORM, Allowance.of_each(1, 1800.0))
+        # of the memory as many shares as there may be workers
+        assert spare.serves(engines.PERFORM, Allowance.of_each(named or 2, 1800.0))
     assert workers._spare == []
 
 
