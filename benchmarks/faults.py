@@ -62,6 +62,7 @@ class Campaign:
 
     def prepare(self, patients: int, events: int) -> None:
         """Simulate the study and run it undisturbed."""
+        from cytosepsis.kernel_cache import is_compiled
         from cytosepsis.simulate import SimulationSettings, simulate_study
 
         settings = SimulationSettings(
@@ -69,8 +70,9 @@ class Campaign:
         )
         simulate_study(self.study, settings)
         self.n_files = len(list((self.study / "fcs").glob("*.fcs")))
-        # The first run of a machine compiles: the second tells how long a run takes.
-        assert self.finish(self.folder / "first") in (0, 1)
+        # The first run of a machine compiles: the next tells how long a run takes.
+        if not is_compiled():
+            assert self.finish(self.folder / "first") in (0, 1)
         started = time.monotonic()
         assert self.finish(self.folder / "whole") in (0, 1)
         self.undisturbed_seconds = time.monotonic() - started

@@ -525,15 +525,18 @@ def test_public_names_are_all_there() -> None:
 
 
 def status_of_main() -> object:
-    """Exit status of the command line in this process, whose handler of SIGTERM comes back."""
+    """Exit status of the command line in this process, whose handlers of signals come back."""
     from cytosepsis import cli
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+    # as in a terminal: what a shell starts in the background ignores it, and so do our tests then
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as caught:
             cli.main()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
     return caught.value.code
 
 

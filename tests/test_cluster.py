@@ -98,7 +98,7 @@ def roots(cluster: Cluster) -> Path:
 
 
 def work(timeout: float | None = None) -> Work:
-    return Work("cluster_tasks:perform", code_digest(), timeout)
+    return Work("worker_tasks:perform", code_digest(), timeout)
 
 
 def found(cluster: Cluster, tasks: list[tuple[str, int]], what: Work) -> dict[int, Reply]:

@@ -114,9 +114,28 @@ def empty_environment(folder: Path) -> Path:
     return Path(sysconfig.get_path("scripts", scheme, variables)) / executable
 
 
-def test_a_process_of_our_own_gates_without_scipys_linear_algebra(tmp_path: Path) -> None:
-    """Numba would import it for matrix products; in a user's process it must be left alone."""
-    gating = "from cytosepsis import compiling\ncompiling.compile_kernels()"
-    own = f"from cytosepsis import own_process\nown_process.declare()\n{gating}"
-    assert "scipy.linalg" in loaded_by(f"import scipy.linalg\n{own}", tmp_path)  # it can be seen
-    assert "scipy.linalg" not in loaded_by(own, tmp_path)
+def test_a_process_of_our_own_gates_without_what_only_others_need(tmp_path: Path) -> None:
+    """Numba would import scipy's linear algebra, and coverage, which measures nothing there.
+
+    In a user's process both must be left alone. The same look shows that what compiles the kernels
+    ahead calls each kernel whose presence tells that nothing is left to be compiled.
+    """
+    called = """
+from importlib import import_module
+from cytosepsis import compiling, kernel_cache
+compiling.compile_kernels()
+for entry in kernel_cache.STUDY:
+    module, _, name = entry.partition(".")
+    kernel = getattr(import_module(f"cytosepsis.kernels.{module}"), name)
+    assert kernel_cache.is_compiled("nothing") or kernel.signatures, entry
+"""
+    own = f"from cytosepsis import own_process\nown_process.declare()\n{called}"
+    left_out = {"scipy.linalg", "coverage"}
+    seen = loaded_by("import coverage, scipy.linalg\nimport cytosepsis.kernels", tmp_path)
+    assert left_out <= seen
+    alone = loaded_by("", tmp_path)  # nothing, unless these tests are being measured
+    assert loaded_by(own, tmp_path).isdisjoint(left_out - alone)
+    # what is imported already stays
+    kept = f"import coverage, scipy.linalg\nbefore = coverage, scipy.linalg\n{own}"
+    again = "import coverage as c, scipy.linalg\nassert before == (c, scipy.linalg)"
+    assert left_out <= loaded_by(f"{kept}\n{again}", tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -13,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from cytosepsis import study, workers
+from cytosepsis import engines, workers
 from cytosepsis.cli.study_commands import _workers_ahead
 from cytosepsis.workers import (
     Allowance,
@@ -27,33 +26,7 @@ from cytosepsis.workers import (
     started_ahead,
 )
 
-
-def perform(task: tuple[str, int]) -> object:
-    """Play the part of a task; runs in the worker."""
-    match task:
-        case ("double", n):
-            return 2 * n
-        case ("pid", _):
-            return os.getpid()
-        case ("print", n):
-            print("a library prints")
-            return n
-        case ("die", n):
-            os._exit(n)
-        case ("segfault", _):
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case ("sleep", n):
-            time.sleep(n)
-        case ("allocate", _):
-            try:
-                hoard = [bytearray(1 << 26) for _ in range(1000)]
-            except MemoryError as error:
-                return type(error).__name__
-            return len(hoard)
-    return None
-
-
-TARGET = f"{__name__}:perform"
+TARGET = "worker_tasks:perform"
 
 
 @pytest.fixture(autouse=True)
@@ -109,10 +82,15 @@ def test_workers_started_ahead_are_taken_by_a_pool_that_asks_for_the_same(
             os.kill(pid, 0)
 
 
-def test_a_run_starts_its_workers_ahead_for_what_it_will_ask() -> None:
-    with _workers_ahead(1, 1800.0):
+@pytest.mark.parametrize("named", [1, None])
+def test_a_run_starts_its_workers_ahead_for_what_it_will_ask(
+    monkeypatch: pytest.MonkeyPatch, named: int | None
+) -> None:
+    monkeypatch.setattr("cytosepsis.workers.processors", lambda: 2)
+    with _workers_ahead(named, 1800.0):
         (spare,) = workers._spare
-        assert spare.serves(study._TARGET, Allowance.of_each(1, 1800.0))
+        # of the memory as many shares as there may be workers
+        assert spare.serves(engines.PERFORM, Allowance.of_each(named or 2, 1800.0))
     assert workers._spare == []
 
 
@@ -136,7 +114,7 @@ SCRIPT = """
     sys.path[:0] = {paths!r}
     (Path(sys.argv[1]) / "ran").open("a").write("x")
     from cytosepsis.workers import Pool
-    with Pool("test_workers:perform", 2) as pool:
+    with Pool("worker_tasks:perform", 2) as pool:
         replies = pool.replies([("double", 1), ("double", 2)])
         values = sorted(reply.value for reply in replies if reply)
     assert values == [2, 4], values
@@ -158,7 +136,7 @@ def test_workers_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
         import os, sys
         sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
         from cytosepsis.workers import Pool
-        with Pool("test_workers:perform", 1) as pool:
+        with Pool("worker_tasks:perform", 1) as pool:
             worker = None
             for reply in pool.replies([("pid", 0), ("sleep", 600)], tick_seconds=0.05):
                 if reply is not None:

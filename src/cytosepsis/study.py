@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import platform
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -232,8 +232,10 @@ class _Run:
         orders = orders_of(
             self._todo, digest=self._digest == "sha256", plots=self._plots, roots=roots
         )
-        # This process waits meanwhile.
-        with _tables_imported() if engine.is_elsewhere else nullcontext():
+        # This process waits meanwhile. A pool, not a thread: a run that is stopped waits for it.
+        with ThreadPoolExecutor(1) if engine.is_elsewhere else nullcontext() as beside:
+            if beside is not None:  # polars takes a quarter of a second
+                beside.submit(import_module, "cytosepsis.tables")
             for reply in engine.replies(orders, self._log_trouble):
                 if reply is None:
                     self._store.journal.commit_if_due()
@@ -350,17 +352,6 @@ class _Run:
         seconds = round(reply.seconds, 3)
         trace = frames(reply.trace)
         self._log(what, "warning", kind=work.kind, name=work.name, seconds=seconds, trace=trace)
-
-
-@contextmanager
-def _tables_imported() -> Iterator[None]:
-    """Import what makes the tables beside other work: polars takes a quarter of a second."""
-    thread = threading.Thread(target=import_module, args=("cytosepsis.tables",))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()  # a process that ends under an import complains
 
 
 def _death(work: Work, reply: Reply, engine: Engine) -> Outcome:

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -44,6 +45,9 @@ pytestmark = [] if COMPILED else [pytest.mark.filterwarnings("ignore::RuntimeWar
 COLUMNS = {name: k for k, name in enumerate(CHANNELS)}
 
 
+weights_of = cache(unmixing)  # the oracle asks for each event anew
+
+
 def terms_of(default: Spillover | None, named: Spillover):
     """Which columns, with which weights, make an axis: scatter and time are never compensated."""
 
@@ -52,7 +56,7 @@ def terms_of(default: Spillover | None, named: Spillover):
         matrix = named if axis.compensation == "matrix" else default
         if axis.compensation == UNCOMPENSATED or matrix is None or axis.channel not in FLUORESCENCE:
             return ((column, 1.0),)
-        weights = unmixing(matrix)
+        weights = weights_of(matrix)
         j = matrix.detectors.index(axis.channel)
         return tuple(
             (COLUMNS[name], float(weights[i, j]))
