@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_a_compilation_that_was_interrupted_is_not_taken_for_finished(
     (tmp_path / "walk.walk-1.py311.nbi").touch()
     (tmp_path / "mixture.t_mixture-1.py311.nbi").touch()
     assert kernel_cache.is_compiled()
+
+
+def test_another_installation_of_the_same_sources_is_not_compiled(tmp_path: Path) -> None:
+    here = Path(kernel_cache.__file__).parent / "kernels"
+    there = tmp_path / "kernels"
+    shutil.copytree(here, there)
+    before = kernel_cache.digest_of(there)
+    assert before != kernel_cache.digest_of(here)
+    assert before == kernel_cache.digest_of(there)
+    (there / "walk.py").write_text("# changed")
+    assert kernel_cache.digest_of(there) != before
 
 
 def test_without_the_compiler_nothing_has_to_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -62,16 +62,13 @@ class RawEvents:
     # each first event and the one after its last.
     n_stored: int | None = None
     stretches: tuple[tuple[int, int], ...] = ()
+    # `$PnN` and `$PnS` ("" where absent) of every parameter: asked for at every turn.
+    pnn: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    pns: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def pnn(self) -> tuple[str, ...]:
-        """`$PnN` of every parameter."""
-        return tuple(parameter.pnn for parameter in self.parameters)
-
-    @property
-    def pns(self) -> tuple[str, ...]:
-        """`$PnS` of every parameter, "" where absent."""
-        return tuple(parameter.pns for parameter in self.parameters)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pnn", tuple(parameter.pnn for parameter in self.parameters))
+        object.__setattr__(self, "pns", tuple(parameter.pns for parameter in self.parameters))
 
     @property
     def n_parameters(self) -> int:

@@ -44,7 +44,7 @@ class Quantified:
     wider: float | None = None  # the statistic where the population's found gate is widened
     narrower: float | None = None  # or narrowed, by `gating.flexing.FLEX`; None: not looked at
     # of the cells, evenly from the least to the greatest: what tells the share beyond a threshold
-    # that is known only with the bead line; empty without cells
+    # that is known only with the bead line; empty without cells, and where no share is asked for
     quantiles: tuple[float, ...] = ()
 
 

@@ -2,9 +2,10 @@
 
 They are cached in the user's own cache folder (compiled code is loaded as pickles, so a shared
 temporary folder would be an open door), under a digest of every file of `kernels`, the compiler's
-switches and the versions: numba alone does not notice a changed callee, nor bounds checks switched
-on over a warm cache. Where nothing can be written the kernels compile uncached, with a note in
-`CACHE_NOTE`.
+switches, the versions and the place of the sources: numba alone does not notice a changed callee,
+nor bounds checks switched on over a warm cache, and it compiles anew for another installation of
+the same sources, which is not to be taken for compiled. Where nothing can be written the kernels
+compile uncached, with a note in `CACHE_NOTE`.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosepsis"
 
 
-def _digest() -> str:
-    """What the compiled code depends on: sources and flags, versions, switches of the compiler."""
-    digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "kernels").glob("*.py")):
+def digest_of(kernels: Path) -> str:
+    """What compiled code depends on: sources, flags and their place, versions, the switches."""
+    digest = hashlib.sha256(os.fsencode(kernels))
+    for source in sorted(kernels.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     switches = {key: value for key, value in os.environ.items() if key.startswith("NUMBA_")}
     versions = (*map(metadata.version, _COMPILERS), platform.python_version())
@@ -55,7 +56,8 @@ def _digest() -> str:
 def _writable_folder() -> tuple[Path | None, str | None]:
     """The cache folder if it can be written, else None and why not."""
     try:
-        folder = _cache_home() / "kernels" / _digest()
+        kernels = Path(__file__).absolute().parent / "kernels"
+        folder = _cache_home() / "kernels" / digest_of(kernels)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
             pass

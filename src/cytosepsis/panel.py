@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from cytosepsis.errors import ChannelError
@@ -29,6 +30,7 @@ _OTHER = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def kind_of(pnn: str) -> Kind:
     """What a parameter measures, as far as its $PnN tells; a study's roles decide in doubt.
 

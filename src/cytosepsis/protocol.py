@@ -38,6 +38,11 @@ class AbcSettings:
     low: float | None = None  # below: HLA-DR-low, of CD14+ monocytes M-MDSC
     positive: float | None = None  # from here on: HLA-DR+
 
+    @property
+    def asks_for_shares(self) -> bool:
+        """Whether cells are counted beyond a threshold."""
+        return self.low is not None or self.positive is not None
+
 
 @dataclass(frozen=True, slots=True)
 class CountingSettings:

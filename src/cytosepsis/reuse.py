@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from cytosepsis.codec import DecodeError, decode
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from cytosepsis.protocol import Study
 
-_SAMPLES_TOGETHER = 500  # whose outcomes are in memory as a whole at the same time
+SAMPLES_TOGETHER = 500  # whose outcomes are in memory as a whole at the same time
 
 Reason = Literal[
     "new",  # never computed into this folder
@@ -90,9 +91,15 @@ def key_of(work: Work) -> Key:
     return Key(work.kind, work.name, work.part)
 
 
-def outcomes_of(journal: Journal, works: Iterable[Work]) -> Iterator[Outcome]:
-    """The outcomes of a study's work, from the journal, in the order of the study."""
+def outcomes_of(
+    journal: Journal, works: Iterable[Work], held: Mapping[Key, Outcome] = MappingProxyType({})
+) -> Iterator[Outcome]:
+    """The outcomes of a study's work, in its order, from the journal where they are not held."""
     for work in works:
+        outcome = held.get(key_of(work))
+        if outcome is not None:
+            yield outcome
+            continue
         entry = journal.find(key_of(work))
         if entry is None:
             raise StoreError(
@@ -104,14 +111,23 @@ def outcomes_of(journal: Journal, works: Iterable[Work]) -> Iterator[Outcome]:
 
 
 class JournalTables:
-    """A study's tables from its journal, in parts: some samples' pictures at a time in memory."""
+    """A study's tables from its journal, in parts: some samples' pictures at a time in memory.
+
+    `held` are outcomes that were put into the journal just now and need not be read from it.
+    """
 
     def __init__(
-        self, study: Study, journal: Journal, works: Sequence[Work], *, plots: bool
+        self,
+        study: Study,
+        journal: Journal,
+        works: Sequence[Work],
+        *,
+        plots: bool,
+        held: Mapping[Key, Outcome] = MappingProxyType({}),
     ) -> None:
         from cytosepsis.tables import Gathering
 
-        self._journal = journal
+        self._journal, self._held = journal, held
         self._samples = [work for work in works if work.kind == "sample"]
         self._bead_works = [work for work in works if work.kind == "beads"]
         self._plots = plots
@@ -126,16 +142,17 @@ class JournalTables:
     def parts(self) -> Iterator[dict[str, pl.DataFrame]]:
         """Tables by name; one that comes again is continued. Only once."""
         # one part at least: a study of measurements alone has every table, without rows
-        for first in range(0, max(1, len(self._samples)), _SAMPLES_TOGETHER):
-            works = self._samples[first : first + _SAMPLES_TOGETHER]
-            some = [outcome for outcome in outcomes_of(self._journal, works) if _is_sample(outcome)]
-            is_last = first + _SAMPLES_TOGETHER >= len(self._samples)
+        for first in range(0, max(1, len(self._samples)), SAMPLES_TOGETHER):
+            works = self._samples[first : first + SAMPLES_TOGETHER]
+            outcomes = outcomes_of(self._journal, works, self._held)
+            some = [outcome for outcome in outcomes if _is_sample(outcome)]
+            is_last = first + SAMPLES_TOGETHER >= len(self._samples)
             pictured = self._bead_results() if is_last else ()
             yield self._gathering.take(some, pictured if self._plots else None)
         yield self._gathering.rest()
 
     def _bead_results(self) -> Iterator[BeadRunResult]:
-        for outcome in outcomes_of(self._journal, self._bead_works):
+        for outcome in outcomes_of(self._journal, self._bead_works, self._held):
             assert isinstance(outcome, BeadRunResult)
             yield outcome
 

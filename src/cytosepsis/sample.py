@@ -32,7 +32,7 @@ from cytosepsis.gating.given import GivenGate
 from cytosepsis.gating.lowering import Measure
 from cytosepsis.gating.plan import UNCOMPENSATED, GatingPlan, Threshold
 from cytosepsis.gating.reader import read_gating
-from cytosepsis.measure import estimate, summarize
+from cytosepsis.measure import estimate, even_quantiles, summarize
 from cytosepsis.panel import find
 from cytosepsis.pictures import pictures_of
 from cytosepsis.population_counts import gate_flags, population_counts
@@ -314,6 +314,7 @@ def _quantified(
         low=interval.low,
         high=interval.high,
         n_saturated=_n_saturated(stored, raw.parameters[column].top_of_scale),
+        quantiles=even_quantiles(values, N_QUANTILES) if settings.asks_for_shares else (),
     )
 
 

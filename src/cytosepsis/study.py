@@ -27,7 +27,7 @@ from cytosepsis.errors import CytosepsisError
 from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
 from cytosepsis.file_stamps import file_digest
 from cytosepsis.journal import Entry, Key, Stamp
-from cytosepsis.reuse import JournalTables, Judge, Reason, key_of, stamp_of
+from cytosepsis.reuse import SAMPLES_TOGETHER, JournalTables, Judge, Reason, key_of, stamp_of
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,
@@ -149,7 +149,7 @@ def run_study(
             run.compile(isolate=isolated)
         run.compute(engine)
         store.journal.commit()
-        tables = JournalTables(study, store.journal, run.works, plots=plots)
+        tables = JournalTables(study, store.journal, run.works, plots=plots, held=run.held)
         store.write_tables(tables.parts())
         store.journal.keep_only(key_of(work) for work in run.works)
         return store.write_run(run.record(study, tables.outcomes, tables.beads, workers=n_workers))
@@ -168,6 +168,9 @@ class _Run:
         plots: bool,
     ) -> None:
         self.works = works_of(study)
+        # What came in this run, of a study whose outcomes are in memory together for the tables.
+        self.held: dict[Key, Outcome] = {}
+        self._holds = len(self.works) <= SAMPLES_TOGETHER
         self._folders = study.folders
         self._plots = plots
         self._store = store
@@ -305,6 +308,8 @@ class _Run:
             record=encode(outcome),
         )
         self._store.journal.put(entry)
+        if self._holds:
+            self.held[key] = outcome
         state, error = self._state, error_of(outcome)
         level: Level = "info" if error is None else "warning" if entry.settled else "error"
         self._log(

@@ -298,6 +298,8 @@ def _measuring(assay: Assay) -> Assay:
     """Keep the part of an assay that measuring may use: new limits or cut-offs read no events."""
     abc = assay.abc
     measured = abc and AbcSettings(abc.population, abc.channel, abc.statistic)
+    if abc and measured and abc.asks_for_shares:  # of cells beyond thresholds, wherever those lie
+        measured = replace(measured, low=0.0)
     return replace(assay, abc=measured, limits=Limits(), counting=None)
 
 
@@ -332,15 +334,22 @@ def _content_of_batch(path: str) -> str:
     """What the batch reference says that a plan leans on; empty where it names none."""
     if Path(path).suffix.lower() != ".toml":
         return ""
-    text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
-    named = re.search(r"^batch\s*=\s*[\"']([^\"'/\\]+)[\"']", text, re.MULTILINE)
+    named = _batch_named_in(path, file_stamp(path))
     if named is None:
         return ""
-    reference = str(Path(path).parent / named.group(1))
+    reference = str(Path(path).parent / named)
     try:
         return f"+{_digest_at(reference, file_stamp(reference))}"
     except OSError:
         return "+unreadable"
+
+
+@lru_cache(maxsize=64)
+def _batch_named_in(path: str, _seen: tuple[int, ...] | None) -> str | None:
+    """Which file a plan names as its batch reference, looked up as `_digest_at` takes digests."""
+    text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    named = re.search(r"^batch\s*=\s*[\"']([^\"'/\\]+)[\"']", text, re.MULTILINE)
+    return named and named.group(1)
 
 
 @lru_cache(maxsize=64)

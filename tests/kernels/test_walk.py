@@ -124,6 +124,12 @@ def test_more_events_than_a_block(plan, default, seed):
     assert_as_naive(plan, many_rows(plan, n, seed).tolist(), default)
 
 
+def test_a_measure_of_no_population_is_refused():
+    plan = make_plan([Rectangle("g", "root", (Axis("A"),), (0.0,), (1.0,))])
+    with pytest.raises(GatingError, match=r"no population g; the plan has root, root/g"):
+        gate(raw_of([], CHANNELS), plan, measures=[Measure("g", "A")])
+
+
 @pytest.mark.parametrize("additional", [0.0, 0.3])
 def test_events_beside_the_edges_of_a_polygon_on_transformed_axes(additional):
     """As near as rough values can tell, and nearer."""

@@ -233,6 +233,9 @@ class _Builder:
         self.populations[path_of(gate)] = len(self.kind)
 
     def add_measure(self, measure: Measure) -> None:
+        if measure.path not in self.populations:
+            known = ", ".join(self.populations)
+            raise GatingError(f"no population {measure.path}; the plan has {known}")
         # a transform is applied to what has been collected, all at once
         dim = _Dim(self._axis(measure.axis), -1, _OPEN, carry.open_band())
         self._step(MEASURE, self.populations[measure.path], [dim])
