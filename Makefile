@@ -26,10 +26,11 @@ run: $(READY)
 
 # The kernels are tested three times: compiled (with everything else), compiled with bounds checks,
 # and as plain Python, where their lines can be counted. The latter two run side by side, and beside
-# them what everything else needs is compiled, once.
+# them what everything else needs is compiled, once. Then each core has a process that takes whole
+# files of tests: four at most, of up to 1 GB each.
 test: $(READY)
 	@$(MAKE) --no-print-directory -j3 $(TOGETHER) compiled kernels-bounded kernels-plain
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What one of them says stays together, where this make can do so.
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
