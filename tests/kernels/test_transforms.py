@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
-from cytosepsis import transforms
+from cytosepsis import transform_values
 from cytosepsis.errors import GatingError
 from cytosepsis.gating import carry
 from cytosepsis.kernels import transforms as kt
@@ -251,7 +251,7 @@ def test_shape_is_kept_and_input_untouched():
 )
 def test_parameters_outside_the_definition_are_refused(transform, fault):
     with pytest.raises(GatingError) as caught:
-        transforms.lower(transform)
+        transform_values.lower(transform)
     assert fault in str(caught.value)
 
 
