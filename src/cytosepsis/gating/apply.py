@@ -329,10 +329,10 @@ def _walk(
         for picture in pictures:
             picture.canvas.add([measured[place[measure]] for measure in picture.measures])
     counts = MappingProxyType(dict(zip(paths, output.counts.tolist(), strict=True)))
-    values = {
-        measure: _transformed(measure, _joined(parts))
-        for measure, parts in zip(measures, collected, strict=True)
-    }
+    values = {}
+    for measure, parts in zip(measures, collected, strict=True):
+        values[measure] = _transformed(measure, _joined(parts))
+        parts.clear()  # so that of a large population only one measure is held twice
     if len(asked) and "root" in asked:
         membership[asked.index("root")] = True
     return counts, values, dict(zip(asked, membership, strict=True))
