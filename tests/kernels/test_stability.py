@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive_stability as naive
+from cytosepsis.fcs import RawEvents
+from cytosepsis.gating.row_form import row_form, walk_blocks
 from cytosepsis.kernels import cells
-from cytosepsis.quality.trace import PROBABILITIES, Trace, Tracing, n_bins_of, trace_events
+from cytosepsis.quality.trace import PROBABILITIES, Trace, Tracing, n_bins_of
 from effort import examples
 from events import raw_of
 
@@ -20,6 +22,14 @@ HARD = [0.0, -0.0, 1.0, -1.0, 5e-324, 2.0**-21, 1e300, -1e300, math.nan, math.in
 VALUES = st.lists(
     st.floats(-1e6, 1e6) | st.sampled_from([*HARD, 262143.0, 262144.0, 300000.0]), min_size=1
 )
+
+
+def trace_events(raw: RawEvents, columns: tuple[int, ...]) -> Trace:
+    """A whole file through the pass."""
+    tracing = Tracing(raw, columns)
+    for block in walk_blocks(raw, row_form(raw)):
+        tracing.see(block)
+    return tracing.trace()
 
 
 def traced(values: list[float], times: list[float] | None = None) -> Trace:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytosepsis.errors import ChannelError
 from cytosepsis.fcs import RawEvents
-from cytosepsis.gating.row_form import RowForm, row_form, walk_blocks
+from cytosepsis.gating.row_form import RowForm, row_form
 from cytosepsis.kernels import cells, stability
 from cytosepsis.kernels.decode import FLOAT32_SWAPPED
 from cytosepsis.panel import time_column
@@ -114,14 +114,6 @@ class Tracing:
             clock=None if timed is None else _clock(self._raw, self._form, track, timed),
             values=np.concatenate(self._values, axis=1) if self._values else None,
         )
-
-
-def trace_events(raw: RawEvents, columns: Sequence[int]) -> Trace:
-    """Read a file once and keep what its events were like along the acquisition."""
-    tracing = Tracing(raw, columns)
-    for block in walk_blocks(raw, row_form(raw)):
-        tracing.see(block)
-    return tracing.trace()
 
 
 def _stored(block: NDArray[Any], form: RowForm, columns: Sequence[int]) -> Floats:
