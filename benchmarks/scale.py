@@ -96,8 +96,9 @@ def works(study: Path) -> tuple[Work, ...]:
 def fill(study: Path, read: tuple[Work, ...], originals: Path, out: Path) -> None:
     """Put the outcomes of the originals into a new journal, under the names of all copies."""
     from cytosepsis.config import load_study
+    from cytosepsis.file_stamps import stamp_of
     from cytosepsis.journal import Journal
-    from cytosepsis.reuse import key_of, stamp_of
+    from cytosepsis.reuse import key_of
     from cytosepsis.store import Store, StudyIdentity
 
     with Journal(originals / "journal.sqlite", writes=False) as journal:

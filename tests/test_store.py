@@ -23,7 +23,8 @@ from polars.testing import assert_frame_equal
 
 from cytosepsis.codec import DecodeError, decode, encode
 from cytosepsis.errors import StoreError
-from cytosepsis.journal import Entry, Journal, Key, Stamp
+from cytosepsis.file_stamps import Stamp
+from cytosepsis.journal import Entry, Journal, Key
 from cytosepsis.store import (
     Results,
     RunRecord,

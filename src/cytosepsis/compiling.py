@@ -21,6 +21,7 @@ from cytosepsis.gating.sampling import sample_rows
 from cytosepsis.gating.toml_plan import parse_toml_plan
 from cytosepsis.pictures import pictures_of
 from cytosepsis.quality.check import check_quality
+from cytosepsis.quality.trace import SHORT_EVENTS
 
 _PLAN = {
     "transforms": {"logicle": {"type": "logicle", "T": 262144, "W": 0.5, "M": 4.5, "A": 0.0}},
@@ -45,7 +46,7 @@ _PLAN = {
 }
 
 
-_LONG = 24_000  # events: files from 20 000 on are judged by other kernels than short ones
+_LONG = SHORT_EVENTS + 4_000  # such files are judged by other kernels than short ones
 
 
 def _long_file(path: Path) -> Path:

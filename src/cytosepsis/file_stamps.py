@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the file system says of a file without opening it."""
+
+    size: int  # bytes
+    mtime_ns: int
+    # Of the inode: a copier may keep size and time of what it replaces, but not this.
+    changed_ns: int | None = None
 
 
 def file_digest(path: str) -> str:
@@ -12,10 +23,10 @@ def file_digest(path: str) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def file_stamp(path: str) -> tuple[int, ...] | None:
+def stamp_of(path: str) -> Stamp | None:
     """Size and times of a file; None where it cannot be found."""
     try:
         found = Path(path).stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)

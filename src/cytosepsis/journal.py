@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from cytosepsis.errors import StoreError
+from cytosepsis.file_stamps import Stamp
 
 SCHEMA_VERSION = "3"
 _BUSY_SECONDS = 60.0  # how long somebody who looks into the journal may keep a run waiting
@@ -43,16 +44,6 @@ CREATE TABLE outcomes (
 ) WITHOUT ROWID
 """,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What the file system says of a file without opening it."""
-
-    size: int  # bytes
-    mtime_ns: int
-    # Of the inode: a copier may keep size and time of what it replaces, but not this.
-    changed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cytosepsis.bead_runs import analyze_beads
-from cytosepsis.file_stamps import file_stamp
+from cytosepsis.file_stamps import stamp_of
 from cytosepsis.roots import RootsError, machine_table, path_here
 from cytosepsis.sample import analyze_sample
 from cytosepsis.tasks import FILE_WORDS, Order, Outcome, SampleTask, Task, contents_of, failure
@@ -18,14 +18,14 @@ def perform(order: Order) -> Outcome:
     except RootsError as error:
         return failure(order.task, code=error.code, message=error.message)
     path = _file_of(task)
-    before = file_stamp(path)
+    before = stamp_of(path)
     match task:
         case SampleTask(sample, assay, aids):
             options = {"digest": order.digest, "plots": order.plots}
             outcome: Outcome = analyze_sample(sample, assay, aids, **options)
         case beads:
             outcome = analyze_beads(beads, digest=order.digest, plots=order.plots)
-    if file_stamp(path) != before:
+    if stamp_of(path) != before:
         return failure(
             order.task,
             code="changed_while_read",

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from cytosepsis.codec import DecodeError, decode
 from cytosepsis.errors import StoreError
 from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
-from cytosepsis.file_stamps import file_digest
-from cytosepsis.journal import Entry, Journal, Key, Stamp
+from cytosepsis.file_stamps import Stamp, file_digest
+from cytosepsis.journal import Entry, Journal, Key
 from cytosepsis.tasks import Digest, Outcome, Work
 
 if TYPE_CHECKING:
@@ -159,15 +158,6 @@ class JournalTables:
 
 def _is_sample(outcome: Outcome) -> TypeGuard[SampleOutcome]:
     return not isinstance(outcome, BeadRunResult)
-
-
-def stamp_of(path: str) -> Stamp | None:
-    """Size and time of a file; None where it cannot be found."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def outcome_of(entry: Entry) -> Outcome:

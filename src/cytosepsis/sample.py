@@ -22,7 +22,7 @@ from cytosepsis.file_results import (
     SampleOutcome,
     SampleResult,
 )
-from cytosepsis.file_stamps import file_digest
+from cytosepsis.file_stamps import Stamp, file_digest, stamp_of
 from cytosepsis.flags import flags_of_notes
 from cytosepsis.gating.adaptive import Resolved
 from cytosepsis.gating.apply import Populations, find_gates, gate
@@ -92,8 +92,9 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
     spillover, flags = _spillover(raw, assay.compensation)
     measures = _measures(assay, plan)
     watch = watch_roles(raw, [names for _, names in assay.channels], assay.quality)
-    drops = assay.quality.events == "drop"  # then the gates wait for the verdict
-    quality = watch.look() if watch and drops else None
+    quality = None
+    if watch and assay.quality.events == "drop":  # the gates wait for the verdict
+        quality, watch = watch.look(), None
     events, otherwise = choose_events(raw, quality, assay.quality)
     controls = _controls(aids.controls, plan)
     channels = dict(assay.channels)
@@ -120,9 +121,9 @@ def _measured(sample: Sample, assay: Assay, aids: Aids, *, plots: bool) -> Sampl
         spillover=spillover,
         measures=(*measures, *moved.values()),
         pictures=pictures,
-        shown_to=watch.see if watch and not drops else None,
+        shown_to=watch.see if watch else None,
     )
-    if watch and not drops:
+    if watch:
         quality = watch.report()
         _, otherwise = choose_events(raw, quality, assay.quality)
     counts = population_counts(populations, hidden=borders.values())
@@ -194,7 +195,7 @@ def supervised(
 
 
 @lru_cache(maxsize=64)
-def _read_plan(path: str, sample: str | None, _stamp: tuple[int, ...]) -> GatingPlan:
+def _read_plan(path: str, sample: str | None, _seen: tuple[Stamp | None, ...]) -> GatingPlan:
     return read_gating(path, sample=sample)
 
 
@@ -202,9 +203,9 @@ def _plan(path: str, file_name: str) -> GatingPlan:
     """A plan is read once, and again when it was edited; a workspace holds one for each sample."""
     beside = sorted(Path(path).parent.glob(f"*{ENDING}"))  # a plan may lean on one of them
     read = [Path(path), *beside] if Path(path).is_file() else []
-    stamp = tuple(n for found in map(Path.stat, read) for n in (found.st_mtime_ns, found.st_size))
+    seen = tuple(stamp_of(str(file)) for file in read)
     try:
-        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, stamp)
+        return _read_plan(path, file_name if path.lower().endswith(".wsp") else None, seen)
     except CytosepsisError as error:
         raise error.with_context(step="gating") from error.__cause__
 

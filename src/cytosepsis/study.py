@@ -25,9 +25,9 @@ from cytosepsis.codec import encode
 from cytosepsis.engines import FILE_TIMEOUT_SECONDS, PERFORM, Engine, workers_worth
 from cytosepsis.errors import CytosepsisError
 from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome, SampleResult
-from cytosepsis.file_stamps import file_digest
-from cytosepsis.journal import Entry, Key, Stamp
-from cytosepsis.reuse import SAMPLES_TOGETHER, JournalTables, Judge, Reason, key_of, stamp_of
+from cytosepsis.file_stamps import Stamp, file_digest, stamp_of
+from cytosepsis.journal import Entry, Key
+from cytosepsis.reuse import SAMPLES_TOGETHER, JournalTables, Judge, Reason, key_of
 from cytosepsis.store import Level, Results, RunRecord, Store, StudyIdentity
 from cytosepsis.tasks import (
     UNFORESEEN,

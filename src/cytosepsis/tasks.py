@@ -19,7 +19,7 @@ from typing import Any, Literal
 from cytosepsis.bead_tasks import BeadTask, bead_tasks
 from cytosepsis.codec import encode
 from cytosepsis.file_results import BeadRunResult, SampleFailure, SampleOutcome
-from cytosepsis.file_stamps import file_digest, file_stamp
+from cytosepsis.file_stamps import Stamp, file_digest, stamp_of
 from cytosepsis.gating.given import GivenGate, given_gate
 from cytosepsis.protocol import NO_AIDS, AbcSettings, Aids, Assay, Limits, Sample, Study
 from cytosepsis.roots import Root
@@ -323,29 +323,29 @@ def contents_of(assay: Assay) -> str:
 def _content(path: str) -> str:
     """What a plan or matrix is, wherever it lies: the ending tells the format."""
     suffix = Path(path).suffix.lower()
-    stamp = file_stamp(path)
+    stamp = stamp_of(path)
     try:
-        return f"{_digest_at(path, stamp)}{suffix}{_content_of_batch(path)}"
+        return f"{_digest_at(path, stamp)}{suffix}{_content_of_batch(path, stamp)}"
     except OSError:
         return f"unreadable{suffix}"
 
 
-def _content_of_batch(path: str) -> str:
+def _content_of_batch(path: str, stamp: Stamp | None) -> str:
     """What the batch reference says that a plan leans on; empty where it names none."""
     if Path(path).suffix.lower() != ".toml":
         return ""
-    named = _batch_named_in(path, file_stamp(path))
+    named = _batch_named_in(path, stamp)
     if named is None:
         return ""
     reference = str(Path(path).parent / named)
     try:
-        return f"+{_digest_at(reference, file_stamp(reference))}"
+        return f"+{_digest_at(reference, stamp_of(reference))}"
     except OSError:
         return "+unreadable"
 
 
 @lru_cache(maxsize=64)
-def _batch_named_in(path: str, _seen: tuple[int, ...] | None) -> str | None:
+def _batch_named_in(path: str, _seen: Stamp | None) -> str | None:
     """Which file a plan names as its batch reference, looked up as `_digest_at` takes digests."""
     text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
     named = re.search(r"^batch\s*=\s*[\"']([^\"'/\\]+)[\"']", text, re.MULTILINE)
@@ -353,7 +353,7 @@ def _batch_named_in(path: str, _seen: tuple[int, ...] | None) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _digest_at(path: str, _seen: tuple[int, ...] | None) -> str:
+def _digest_at(path: str, _seen: Stamp | None) -> str:
     """Digest of a file, taken once as long as its size and times stay."""
     return file_digest(path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -67,9 +67,8 @@ def lower(transform: Transform | None) -> Lowered:
             scale, b, d, ratio, _, slope = numbers
             roots = np.empty(kt.N_CELLS)
             kt.logicle_roots(scale, b, d, ratio, slope, roots)
-            row = _row(transform, kt.LOGICLE, *numbers, table=roots)
-            gap = kt.table_gap(scale, b, d, ratio, slope, roots)
-            return replace(row, numbers=(*row.numbers[: kt.SLACK], gap))
+            slack = kt.table_gap(scale, b, d, ratio, slope, roots)
+            return _row(transform, kt.LOGICLE, *numbers, table=roots, slack=slack)
         case Hyperlog():
             return _row(transform, kt.HYPERLOG, *_hyperlog_numbers(transform))
         case Biex():
@@ -77,12 +76,16 @@ def lower(transform: Transform | None) -> Lowered:
 
 
 def _row(
-    transform: Transform, kind: int, *numbers: float, table: NDArray[np.float64] | None = None
+    transform: Transform,
+    kind: int,
+    *numbers: float,
+    table: NDArray[np.float64] | None = None,
+    slack: float = 0.0,
 ) -> Lowered:
     low = -math.inf if transform.bound_min is None else transform.bound_min
     high = math.inf if transform.bound_max is None else transform.bound_max
     row = [*numbers, *(0.0,) * (kt.N_NUMBERS - len(numbers))]
-    row[kt.BOUND_MIN], row[kt.BOUND_MAX] = low, high
+    row[kt.BOUND_MIN], row[kt.BOUND_MAX], row[kt.SLACK] = low, high, slack
     return Lowered(kind, tuple(row), np.zeros(1) if table is None else table)
 
 
