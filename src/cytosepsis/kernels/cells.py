@@ -80,15 +80,16 @@ def word_ranges(words: Words, low: Words, high: Words) -> None:
     size = np.uint64(low.size)
     first = np.uint64(0)
     for _ in range(words.size // low.size):
-        group = words[first : first + size]
-        for place in range(low.size):
-            key = np.int32(group[place] ^ ((group[place] >> 31) & _WORD_LARGEST))
-            low[place] = key if key < low[place] else low[place]
-            high[place] = key if key > high[place] else high[place]
+        _widen(words[first : first + size], low, high)
         first += size
-    rest = words[first:]
-    for place in range(rest.size):
-        key = np.int32(rest[place] ^ ((rest[place] >> 31) & _WORD_LARGEST))
+    _widen(words[first:], low, high)
+
+
+@borrowing
+def _widen(group: Words, low: Words, high: Words) -> None:
+    """Let the ends reach the keys of a group of float32, place by place."""
+    for place in range(group.size):
+        key = np.int32(group[place] ^ ((group[place] >> 31) & _WORD_LARGEST))
         low[place] = key if key < low[place] else low[place]
         high[place] = key if key > high[place] else high[place]
 
@@ -106,14 +107,15 @@ def word_range(
     for place in range(column, low.size, stride):
         least = min(least, low[place])
         most = max(most, high[place])
-    number = word.view(np.float32)
-    bits = value.view(np.int64)
-    word[0] = np.int32(least ^ ((least >> 31) & _WORD_LARGEST))
-    value[0] = number[0]
-    least_key = key_of(bits[0])
-    word[0] = np.int32(most ^ ((most >> 31) & _WORD_LARGEST))
-    value[0] = number[0]
-    return least_key, key_of(bits[0])
+    return _wide_key(least, word, value), _wide_key(most, word, value)
+
+
+@borrowing
+def _wide_key(key: int, word: Words, value: Floats) -> int:
+    """The key, as a float64, of the float32 that has a key; `word` and `value` are scratch."""
+    word[0] = np.int32(key ^ ((key >> 31) & _WORD_LARGEST))
+    value[0] = word.view(np.float32)[0]
+    return key_of(value.view(np.int64)[0])
 
 
 @borrowing

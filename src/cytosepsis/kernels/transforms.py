@@ -72,10 +72,15 @@ def logicle_roots(
 ) -> None:
     """Fill the table of roots, out (N_CELLS,)."""
     for cell in range(N_CELLS):
-        octave = cell >> KEPT_BITS
-        part = cell - (octave << KEPT_BITS)
-        value = (1.0 + part / (1 << KEPT_BITS)) * 2.0 ** (octave - 6)
-        out[cell] = logicle_root(value, scale, b, d, ratio, slope)
+        out[cell] = logicle_root(value_in(cell, 0.0), scale, b, d, ratio, slope)
+
+
+@borrowing
+def value_in(cell: int, share: float) -> float:
+    """The value at a share of a cell of the table."""
+    octave = cell >> KEPT_BITS
+    part = cell - (octave << KEPT_BITS) + share
+    return (1.0 + part / (1 << KEPT_BITS)) * 2.0 ** (octave - 6)
 
 
 @borrowing
@@ -87,12 +92,20 @@ def table_gap(scale: float, b: float, d: float, ratio: float, slope: float, tabl
     """
     gap = 0.0
     for cell in range(N_CELLS - 1):
-        octave = cell >> KEPT_BITS
-        part = cell - (octave << KEPT_BITS) + 0.5
-        value = (1.0 + part / (1 << KEPT_BITS)) * 2.0 ** (octave - 6)
-        root = logicle_root(value, scale, b, d, ratio, slope)
+        root = logicle_root(value_in(cell, 0.5), scale, b, d, ratio, slope)
         gap = max(gap, root - 0.5 * (table[cell] + table[cell + 1]))
     return 2.0 * gap + 1e-12  # rounding, and what the exact transform is off by
+
+
+@borrowing
+def rough_root(value: float, table: Floats) -> float:
+    """Root of a value > 0 by interpolation in the table; -1 where it does not reach, and of NaN."""
+    bits = np.float64(value).view(np.int64)
+    cell = (bits >> SHIFT) - FIRST_CELL
+    if cell < 0 or cell >= N_CELLS - 1:
+        return -1.0
+    part = (bits & FRACTION) * (1.0 / (FRACTION + 1))
+    return table[cell] + part * (table[cell + 1] - table[cell])
 
 
 @borrowing
@@ -107,13 +120,10 @@ def guess_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: F
     zero, low, high = numbers[4], numbers[BOUND_MIN], numbers[BOUND_MAX]
     for i in range(len(values)):
         value = values[i]
-        bits = np.float64(abs(value)).view(np.int64)
-        cell = (bits >> SHIFT) - FIRST_CELL
-        if cell < 0 or cell >= N_CELLS - 1:  # near zero, immense, or no number
+        u = rough_root(abs(value), table)
+        if u < 0.0:  # near zero, immense, or no number
             out[i] = transform_value(kind, numbers, table, value)
             continue
-        part = (bits & FRACTION) * (1.0 / (FRACTION + 1))
-        u = table[cell] + part * (table[cell + 1] - table[cell])
         result = zero + u if value > 0.0 else zero - u
         out[i] = min(max(result, low), high)
     return numbers[SLACK]
@@ -123,12 +133,9 @@ def guess_many(kind: int, numbers: Floats, table: Floats, values: Floats, out: F
 def logicle_root_near(value: float, numbers: Floats, table: Floats) -> float:
     """Like `logicle_root`, from the table where it reaches; within 3e-16 of it."""
     scale, b, d, ratio = numbers[0], numbers[1], numbers[2], numbers[3]
-    bits = np.float64(value).view(np.int64)
-    cell = (bits >> SHIFT) - FIRST_CELL
-    if cell < 0 or cell >= N_CELLS - 1:
+    u = rough_root(value, table)
+    if u < 0.0:
         return logicle_root(value, scale, b, d, ratio, numbers[5])
-    part = (bits & FRACTION) * (1.0 / (FRACTION + 1))
-    u = table[cell] + part * (table[cell + 1] - table[cell])
     rise = math.exp(b * u)
     fall = math.exp(-d * u)
     excess = scale * ((rise - 1.0) - ratio * (fall - 1.0)) - value
